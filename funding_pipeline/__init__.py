@@ -1,0 +1,1 @@
+"""Funding rates of perpetual futures: collected, kept in DuckDB, derived, published."""

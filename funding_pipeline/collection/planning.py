@@ -1,0 +1,140 @@
+"""What to ask: the windows that a job still lacks, market by market.
+
+Belongs here: pure planning from what is known and collected. Does not: requests, clocks.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from funding_pipeline.domain.grid import DAY_MS, EARLIEST_MS, HOUR_MS
+from funding_pipeline.domain.intervals import FixedInterval
+from funding_pipeline.domain.records import Answered, RawSettlement, Window
+from funding_pipeline.domain.spans import subtract
+from funding_pipeline.domain.validate import validate
+from funding_pipeline.exchanges.base import ExchangeSpec
+from funding_pipeline.warehouse.ledger import Reason
+from funding_pipeline.warehouse.markets import KnownMarket
+
+TICK_REACH_MS = 7 * DAY_MS
+CONTEXT_MS = DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run is to collect. `markets` empty means all; `refetch` asks even what is covered.
+
+    A tick looks only at live markets and asks only those whose next settlement is due.
+    """
+
+    reason: Reason
+    window: Window
+    markets: frozenset[str] = frozenset()
+    refetch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One market and window to collect, and the wider window to ask for its sake."""
+
+    market: str
+    window: Window
+    ask: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a plan will cost at least: requests, settlements, seconds at the exchange's limit."""
+
+    units: int
+    requests: int
+    rows: int
+    seconds: float
+
+
+def plan(
+    job: Job,
+    spec: ExchangeSpec,
+    known: Iterable[KnownMarket],
+    collected: Mapping[str, Sequence[Window]],
+    now_ms: int,
+) -> list[Unit]:
+    """The units a job still lacks, oldest watermark first within each market."""
+    end = min(job.window.end_ms, now_ms)
+    units = []
+    for market in known:
+        if job.markets and market.market not in job.markets:
+            continue
+        if job.reason == "tick" and not _due(market, now_ms):
+            continue
+        listed = (market.listed_at_ms or 0) // HOUR_MS * HOUR_MS
+        wanted = Window(max(job.window.start_ms, listed), end)
+        covered = collected.get(market.market, ())
+        missing = [wanted] if job.refetch else subtract(wanted, covered)
+        units += [
+            Unit(market.market, window, _ask(spec, window, covered, listed, now_ms))
+            for window in missing
+            if window.end_ms > window.start_ms
+        ]
+    return units
+
+
+def _due(market: KnownMarket, now_ms: int) -> bool:
+    if not market.live:
+        return False
+    if market.last_settlement_ms is None or market.interval_hours is None:
+        return True
+    return market.last_settlement_ms + market.interval_hours * HOUR_MS <= now_ms
+
+
+def _ask(
+    spec: ExchangeSpec, window: Window, covered: Sequence[Window], listed_ms: int, now_ms: int
+) -> Window:
+    """The window, 5 s earlier for early stamps, and a day of context where nothing stored gives it.
+
+    A fixed interval needs no context.
+    """
+    start, end = window.start_ms, window.end_ms
+    if not isinstance(spec.interval, FixedInterval):
+        before = Window(max(start - CONTEXT_MS, listed_ms), start)
+        after = Window(end, min(end + CONTEXT_MS, now_ms))
+        start = before.start_ms if subtract(before, covered) else start
+        end = after.end_ms if subtract(after, covered) else end
+    return Window(start + EARLIEST_MS, end)
+
+
+def answered(spec: ExchangeSpec, unit: Unit, raw: Sequence[RawSettlement], now_ms: int) -> Answered:
+    """The validated answer to a unit, with the window that may count as collected.
+
+    A settlement missing near `now` may still be published: the window then ends before it.
+    """
+    valid, rejected = validate(
+        raw, unit=spec.rate_unit, max_abs_rate=spec.max_abs_rate, now_ms=now_ms
+    )
+    start, end = unit.window.start_ms, unit.window.end_ms
+    rows = [row for row in valid if start <= row.slot_ms < end]
+    context = [row for row in valid if not start <= row.slot_ms < end]
+    settled_until = now_ms - spec.settles_within_s * 1000
+    if valid:
+        settled_until = max(settled_until, valid[-1].slot_ms + HOUR_MS + EARLIEST_MS)
+    return Answered(
+        unit.market,
+        Window(start, sorted((start, settled_until, end))[1]),
+        rows,
+        context,
+        [q for q in rejected if start <= q.raw.time_ms < end],
+    )
+
+
+def forecast(
+    spec: ExchangeSpec, units: Sequence[Unit], intervals: Mapping[str, int | None]
+) -> Forecast:
+    """Cost of a plan if every market settles at its declared interval."""
+    requests = rows = 0
+    for unit in units:
+        hours = (unit.ask.end_ms - unit.ask.start_ms) // HOUR_MS
+        expected = hours // (intervals.get(unit.market) or 1)
+        rows += expected
+        requests += max(1, math.ceil(expected / spec.page_rows))
+    seconds = max((requests / limit.weight * limit.seconds for limit in spec.limits), default=0.0)
+    return Forecast(len(units), requests, rows, seconds)

@@ -1,0 +1,50 @@
+"""What a load did, for people and for metadata.
+
+Belongs here: the figures of one exchange's load and its one-line summary.
+"""
+
+from dataclasses import dataclass, field
+
+from funding_pipeline.collection.client import Traffic
+from funding_pipeline.domain.records import Window
+from funding_pipeline.warehouse.ledger import Outcome
+from funding_pipeline.warehouse.merge import MergeCounts
+
+
+@dataclass(slots=True)
+class LoadReport:
+    """One exchange's load. `newest_ms`: newest settlement seen or stored, if any.
+
+    `markets_listed`: on the exchange now; `markets_asked`: of those, lacking something.
+    """
+
+    exchange: str
+    window: Window
+    load_id: int | None = None
+    outcome: Outcome = "complete"
+    markets_listed: int = 0
+    markets_asked: int = 0
+    counts: MergeCounts = field(default_factory=MergeCounts)
+    traffic: Traffic = field(default_factory=Traffic)
+    newest_ms: int | None = None
+    seconds: float = 0.0
+    failures: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+    unknown_markets: frozenset[str] = frozenset()
+
+    def summary(self) -> str:
+        """One line a person can read."""
+        if self.outcome == "failed":
+            return f"{self.exchange}: FAILED: {self.error}"
+        text = (
+            f"{self.exchange}: {self.counts.new:,} new, {self.counts.changed:,} changed, "
+            f"{self.counts.unchanged:,} unchanged; {self.markets_asked} of {self.markets_listed} "
+            f"markets asked, {self.traffic.requests:,} requests, {self.seconds:.1f} s"
+        )
+        if self.counts.quarantined:
+            text += f"; {self.counts.quarantined} rows quarantined"
+        if self.failures:
+            text += (
+                f"; {len(self.failures)} markets failed, e.g. {next(iter(self.failures.values()))}"
+            )
+        return text

@@ -1,0 +1,50 @@
+"""Units of a rate: from the exchange's text to a signed fraction, per hour and per year.
+
+Belongs here: the only conversions between units in the project. Does not: which unit an exchange
+uses (its module declares that), averages (transforms).
+"""
+
+import math
+import re
+from enum import Enum
+
+HOURS_PER_YEAR = 8760
+
+_DECIMAL = re.compile(r"([+-]?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?")
+
+
+class RateUnit(Enum):
+    """Unit of the raw text; the value is the power of ten that makes it a fraction."""
+
+    FRACTION = 0
+    PERCENT = -2
+
+
+def fraction(text: str, unit: RateUnit = RateUnit.FRACTION) -> float:
+    """The fraction that a decimal text means: "0.0012" in percent is 1.2e-05.
+
+    The point is shifted in the text and the float made once, so that the result is the float
+    nearest to the exact value. Raises ValueError on anything that is no finite decimal number.
+    """
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
+        raise ValueError(f"no decimal number: {text!r}")
+    value = float(text) if unit.value == 0 else float(_shifted(match, unit.value))
+    if not math.isfinite(value):
+        raise ValueError(f"not finite: {text!r}")
+    return value
+
+
+def _shifted(match: re.Match[str], places: int) -> str:
+    sign, whole, decimals, exponent = match.groups(default="")
+    return f"{sign}{whole}.{decimals or '0'}e{int(exponent or 0) + places}"
+
+
+def rate_hourly(rate: float, interval_hours: int) -> float:
+    """Fraction per hour of a rate that settles `interval_hours`."""
+    return rate / interval_hours
+
+
+def apr(rate: float, interval_hours: int) -> float:
+    """Simple annual rate as a fraction (0.1095 = 10.95 %); never compounded."""
+    return rate / interval_hours * HOURS_PER_YEAR

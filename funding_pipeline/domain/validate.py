@@ -1,0 +1,47 @@
+"""From the rows as sent to rows fit for the warehouse: unit, bounds, slot; or quarantine.
+
+Belongs here: every check that needs nothing but the rows and the declaration. Does not: intervals
+(they need stored neighbours), comparison with other exchanges.
+"""
+
+from collections.abc import Iterable
+
+from funding_pipeline.domain.grid import slot_of
+from funding_pipeline.domain.rates import RateUnit, fraction
+from funding_pipeline.domain.records import Quarantined, RawSettlement, Slotted
+
+FUTURE_MS = 60_000
+
+
+def validate(
+    rows: Iterable[RawSettlement], *, unit: RateUnit, max_abs_rate: float, now_ms: int
+) -> tuple[list[Slotted], list[Quarantined]]:
+    """Rows of one market, ascending by slot, one per slot; and the rows that failed, with reason.
+
+    Reasons: no finite number, beyond the exchange's bound, stamped in the future, off the grid, or
+    another row is nearer to the slot (on a tie the earlier stamp, then the first sent, stays). An
+    exact repetition is the same row twice and vanishes.
+    """
+    slots: dict[int, Slotted] = {}
+    rejected: list[Quarantined] = []
+    for raw in rows:
+        try:
+            rate = fraction(raw.rate_text, unit)
+        except ValueError as error:
+            rejected.append(Quarantined(raw, f"rate: {error}"))
+            continue
+        slot = slot_of(raw.time_ms)
+        if abs(rate) > max_abs_rate:
+            rejected.append(Quarantined(raw, f"rate: |{rate}| beyond the bound {max_abs_rate}"))
+        elif raw.time_ms > now_ms + FUTURE_MS:
+            rejected.append(Quarantined(raw, "stamp lies in the future"))
+        elif slot is None:
+            rejected.append(Quarantined(raw, "off grid: no whole hour within -5 s .. +30 min"))
+        else:
+            row = Slotted(slot, rate, raw)
+            other = slots.setdefault(slot, row)
+            if other.raw != raw:
+                near, far = sorted((other, row), key=lambda r: (abs(r.lag_ms), r.lag_ms))
+                slots[slot] = near
+                rejected.append(Quarantined(far.raw, "slot taken: another row is nearer to it"))
+    return [slots[slot] for slot in sorted(slots)], rejected

@@ -1,0 +1,97 @@
+"""The contract between an exchange module and the engine.
+
+Belongs here: the declaration (units, sign, stamps, limits), the request record and the protocol.
+Does not: anything about one exchange.
+
+A plan is a generator: it yields a `Request`, is sent the answer's bytes and returns records. Paging
+and chained calls are therefore ordinary code without I/O, and testable by feeding it bytes.
+"""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from funding_pipeline.domain.errors import ExchangeError
+from funding_pipeline.domain.intervals import FixedInterval
+from funding_pipeline.domain.rates import RateUnit
+from funding_pipeline.domain.records import Estimate, Market, RawSettlement, Window
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP request. `endpoint` names it in errors and counts; `weight` is what it will cost."""
+
+    endpoint: str
+    path: str
+    method: Literal["GET", "POST"] = "GET"
+    params: Mapping[str, str | int] = {}
+    body: Mapping[str, Any] | None = None
+    weight: int = 1
+    origin: str = ""
+
+
+MarketsPlan = Generator[Request, bytes, list[Market]]
+HistoryPlan = Generator[Request, bytes, list[RawSettlement]]
+EstimatesPlan = Generator[Request, bytes, list[Estimate]]
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `weight` in any `seconds`, per address."""
+
+    weight: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeSpec:
+    """What an exchange declares about itself; every field has its source in the module's docstring.
+
+    rate_unit, sign: of the raw text. stamp_edge: whether a stamp marks the end or the start of the
+    paid period. interval: the fixed interval with its eras, or "declared" where it is per market
+    and only the current one is known (then spacing decides for the past), or "row" where each row
+    carries it. max_abs_rate: bound of a believable rate per interval, as a fraction.
+    settles_within_s: a settlement is published at most so long after its hour; what is younger
+    than that and missing is not yet a hole.
+    """
+
+    name: str
+    title: str
+    origins: Mapping[str, str]
+    api_docs: str
+    rate_unit: RateUnit
+    sign: Literal["positive: longs pay"] = "positive: longs pay"
+    stamp_unit: Literal["ms", "s"] = "ms"
+    stamp_edge: Literal["end", "start", "unknown"] = "end"
+    interval: FixedInterval | Literal["declared", "row"]
+    max_abs_rate: float
+    page_rows: int
+    limits: tuple[RateLimit, ...]
+    concurrency: int = 8
+    settles_within_s: int = 35 * 60
+    headers: Mapping[str, str] = field(default_factory=dict)
+    confidence: Literal["sure", "likely"] = "sure"
+
+
+class Exchange(Protocol):
+    """An exchange module's one object."""
+
+    @property
+    def spec(self) -> ExchangeSpec: ...
+
+    def markets(self) -> MarketsPlan:
+        """All perpetual markets, live and delisted, as listed now."""
+        ...
+
+    def history(self, market: str, window: Window) -> HistoryPlan:
+        """Every settlement of a market whose stamp lies in the window, in any order."""
+        ...
+
+    def estimates(self) -> EstimatesPlan:
+        """Running estimates of all markets."""
+        ...
+
+    def refusal(self, request: Request, status: int, body: bytes) -> ExchangeError | None:
+        """The typed error in an answer that the status code alone does not tell, else None."""
+        ...

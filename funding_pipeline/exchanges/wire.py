@@ -1,0 +1,48 @@
+"""Decoding answers: bytes to typed wire records, with the exchange named in every error.
+
+Belongs here: what all parsers share. Does not: the shape of any exchange's answer.
+"""
+
+import math
+from typing import TypeVar
+
+import msgspec
+
+from funding_pipeline.domain.errors import MalformedResponseError
+
+T = TypeVar("T")
+
+
+def decode(body: bytes, decoder: msgspec.json.Decoder[T], exchange: str, endpoint: str) -> T:
+    """The decoded answer; MalformedResponseError with the offending field's path otherwise."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        detail, _, path = str(error).partition(" - at ")
+        raise MalformedResponseError(exchange, endpoint, detail, path.strip("`") or "$") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedResponseError(
+            exchange, endpoint, f"no JSON: {error}; begins {body[:60]!r}"
+        ) from error
+
+
+def number(text: str, exchange: str, endpoint: str, field: str) -> float:
+    """A finite number from text; MalformedResponseError on "", "NaN" and the like."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise MalformedResponseError(exchange, endpoint, f"no finite number: {text!r}", field)
+    return value
+
+
+def optional_number(text: str | None) -> float | None:
+    """A finite number, or None where the exchange sends none for side information (null, "")."""
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,237 @@
+"""Faults on request: what goes wrong between an exchange and its clients, made deterministic.
+
+A fault file is a JSON list of rules. Every rule has
+
+    kind        what goes wrong, see below
+    exchange    "bybit", ...                         (left out: every exchange)
+    endpoint    "fundingHistory", "funding/history"  (left out: every endpoint)
+    market      the native symbol that the request names ("BTC", "BTCUSDT")  (left out: any)
+
+and counts the requests it matches. Of those it strikes all, or only
+
+    after: n    those following the first n     (late_correction: default 1, else 0)
+    first: n    the first n                     (counted after `after`)
+    every: n    every n-th                      (counted after `after`)
+    times: n    at most n altogether
+
+Kinds and what they take:
+
+    timeout          waits `seconds` (30) before the answer
+    reset            closes the connection in the middle of the answer
+    http_500, http_502, http_503    a gateway's HTML page with that status
+    rate_limited     429 with `Retry-After: retry_after` (1), within the limits or not
+    geo_block        403 with a CDN's HTML page
+    legal_block      451
+    truncated_json   status 200, the second half of the body missing
+    html_200         an HTML page with status 200
+    wrong_type       a number where the exchange sends a string (and the other way round)
+    missing_field    the field is left out
+    nan_rate         the text NaN
+    empty_rate       an empty string
+    duplicate_rows   every row twice
+    shuffled_rows    rows in another order, the same one at every start
+    late_correction  the rate of one settlement differs by `add` (0.0001) from then on; `time` (ms)
+                     names it, else it is the newest of the first answer that matches
+    page_limit       pages hold at most `rows` (50)
+
+wrong_type, missing_field, nan_rate and empty_rate strike row `row` (0) of the answer, in `field`
+(left out: the funding rate). Answers without rows pass unharmed.
+
+Belongs here: rules, their counters, their effect on an answer. Does not belong here: exchange
+formats, sockets (`app` does what needs one).
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from funding_pipeline.sandbox.market import HOUR_MS
+from funding_pipeline.sandbox.wire import Call, Reply, plain
+
+Kind = Literal[
+    "timeout",
+    "reset",
+    "http_500",
+    "http_502",
+    "http_503",
+    "rate_limited",
+    "geo_block",
+    "legal_block",
+    "truncated_json",
+    "html_200",
+    "wrong_type",
+    "missing_field",
+    "nan_rate",
+    "empty_rate",
+    "duplicate_rows",
+    "shuffled_rows",
+    "late_correction",
+    "page_limit",
+]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One rule of a fault file, as written."""
+
+    kind: Kind
+    exchange: str | None = None
+    endpoint: str | None = None
+    market: str | None = None
+    after: int | None = None
+    first: int | None = None
+    every: int | None = None
+    times: int | None = None
+    seconds: float = 30.0
+    retry_after: int = 1
+    field: str | None = None
+    row: int = 0
+    add: float = 0.0001
+    time: int | None = None
+    rows: int = 50
+
+    def __post_init__(self) -> None:
+        for name in ("first", "every", "times", "rows"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be at least 1, not {value}")
+
+
+class FaultFileError(ValueError):
+    """The fault file cannot be used; the message says which rule and why."""
+
+
+@dataclass(slots=True)
+class _Rule:
+    fault: Fault
+    matched: int = 0
+    struck: int = 0
+    # The settlement hour that a late correction is about, once it is known.
+    hour: int | None = None
+
+    def matches(self, exchange: str, call: Call) -> bool:
+        fault = self.fault
+        return (
+            fault.exchange in (None, exchange)
+            and fault.endpoint in (None, call.endpoint)
+            and fault.market in (None, call.market)
+        )
+
+    def strikes(self) -> bool:
+        """Counts one matching request and tells whether it is struck."""
+        self.matched += 1
+        fault = self.fault
+        after = fault.after
+        if after is None:
+            after = 1 if fault.kind == "late_correction" else 0
+        number = self.matched - after
+        struck = (
+            number >= 1
+            and (fault.first is None or number <= fault.first)
+            and (fault.every is None or number % fault.every == 0)
+            and (fault.times is None or self.struck < fault.times)
+        )
+        self.struck += struck
+        return struck
+
+
+@dataclass(slots=True)
+class Strikes:
+    """The rules that strike one request."""
+
+    rules: list[_Rule] = field(default_factory=list)
+    # Rules that match without striking; a late correction learns from them which row it is about.
+    watching: list[_Rule] = field(default_factory=list)
+
+    def get(self, *kinds: str) -> Fault | None:
+        return next((rule.fault for rule in self.rules if rule.fault.kind in kinds), None)
+
+    @property
+    def page_cap(self) -> int | None:
+        fault = self.get("page_limit")
+        return None if fault is None else fault.rows
+
+    def spoil_rows(self, reply: Reply) -> None:
+        for rule in self.watching:
+            _pin(rule, reply)
+        for rule in self.rules:
+            _spoil(rule, reply)
+
+
+class FaultPlan:
+    """All rules with their counters; one plan serves one run of the sandbox."""
+
+    def __init__(self, faults: list[Fault] | None = None) -> None:
+        self._rules = [_Rule(fault) for fault in faults or []]
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+    def strikes(self, exchange: str, call: Call) -> Strikes:
+        found = Strikes()
+        for rule in self._rules:
+            if rule.matches(exchange, call):
+                (found.rules if rule.strikes() else found.watching).append(rule)
+        return found
+
+
+def parse_faults(text: str | bytes) -> list[Fault]:
+    try:
+        return msgspec.json.decode(text, type=list[Fault])
+    except msgspec.DecodeError as error:
+        raise FaultFileError(f"fault file: {error}. Known kinds: {', '.join(KINDS)}") from error
+
+
+def read_faults(file: Path) -> list[Fault]:
+    return parse_faults(file.read_bytes())
+
+
+def _pin(rule: _Rule, reply: Reply) -> None:
+    if rule.fault.kind != "late_correction" or rule.hour is not None:
+        return
+    if rule.fault.time is not None:
+        rule.hour = rule.fault.time // HOUR_MS
+    elif reply.rows and reply.time_field is not None:
+        rule.hour = max(int(row[reply.time_field]) for row in reply.rows) // HOUR_MS
+
+
+def _spoil(rule: _Rule, reply: Reply) -> None:
+    rows, fault = reply.rows, rule.fault
+    if not rows:
+        return
+    match fault.kind:
+        case "duplicate_rows":
+            rows[:] = [dict(row) for row in rows for _ in range(2)]
+        case "shuffled_rows":
+            Random(len(rows)).shuffle(rows)
+        case "late_correction":
+            _pin(rule, reply)
+            _correct(rule, reply, rows)
+        case "wrong_type" | "missing_field" | "nan_rate" | "empty_rate":
+            name = fault.field or reply.rate_field
+            if name is not None and fault.row < len(rows) and name in rows[fault.row]:
+                _spoil_field(fault.kind, rows[fault.row], name)
+
+
+def _spoil_field(kind: Kind, row: dict[str, Any], name: str) -> None:
+    match kind:
+        case "missing_field":
+            del row[name]
+        case "nan_rate":
+            row[name] = "NaN"
+        case "empty_rate":
+            row[name] = ""
+        case "wrong_type":
+            row[name] = float(row[name]) if isinstance(row[name], str) else str(row[name])
+
+
+def _correct(rule: _Rule, reply: Reply, rows: list[dict[str, Any]]) -> None:
+    if reply.time_field is None or reply.rate_field is None:
+        return
+    for row in rows:
+        if int(row[reply.time_field]) // HOUR_MS == rule.hour:
+            # Rounded to what exchanges send, so that no digits of float arithmetic show.
+            row[reply.rate_field] = plain(round(float(row[reply.rate_field]) + rule.fault.add, 10))

@@ -1,0 +1,12 @@
+"""The exchanges the sandbox speaks for, one line each."""
+
+from funding_pipeline.sandbox import bybit, hyperliquid
+from funding_pipeline.sandbox.wire import Exchange
+
+EXCHANGES: dict[str, Exchange] = {
+    exchange.name: exchange
+    for exchange in (
+        hyperliquid.EXCHANGE,
+        bybit.EXCHANGE,
+    )
+}

@@ -1,0 +1,92 @@
+"""What an exchange module provides and what it is given; numbers as exchanges write them.
+
+Belongs here: the shapes shared by `app` and the exchange modules, and text forms of numbers. Does
+not belong here: any single exchange's paths or fields, sockets, the clock.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from funding_pipeline.sandbox.limits import Limit
+from funding_pipeline.sandbox.market import Dataset, Listing
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request; `path` is what follows the exchange's origin, `body` is parsed JSON."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a request asks for, in the exchange's own terms."""
+
+    endpoint: str
+    market: str | None
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the exchange knows at one instant."""
+
+    dataset: Dataset
+    now_ms: int
+    # A page limit below the documented one (a fault); None leaves the documented one.
+    page_cap: int | None = None
+
+    def page_limit(self, documented: int) -> int:
+        return documented if self.page_cap is None else min(documented, self.page_cap)
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer before encoding. `rows` is the list inside `payload` that holds the records."""
+
+    payload: Any
+    status: int = 200
+    rows: list[dict[str, Any]] | None = None
+    rate_field: str | None = None
+    time_field: str | None = None
+    weight: int = 1
+    headers: dict[str, str] = field(default_factory=dict)
+    # None: the payload is encoded as JSON; else it is text of this media type.
+    media_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One exchange of the sandbox."""
+
+    name: str
+    limit: Limit
+    # File stems of recorded data that belong to this exchange.
+    recorded_files: tuple[str, ...]
+    split_symbol: Callable[[str], tuple[str, str]]
+    listings: Callable[[], list[Listing]]
+    read: Callable[[Request], Call]
+    answer: Callable[[Call, Moment], Reply]
+    refuse: Callable[[], Reply]
+
+
+@lru_cache(maxsize=8192)
+def plain(value: float) -> str:
+    """The shortest decimal text, without exponent, that gives the same float: 0 is "0"."""
+    # Adding zero takes the sign off a negative zero.
+    text = repr(value + 0.0)
+    if "e" in text:
+        text = format(Decimal(text), "f")
+    return text[:-2] if text.endswith(".0") else text
+
+
+def pointed(value: float) -> str:
+    """As `plain`, but always with a decimal point: 0 is "0.0", 77158 is "77158.0"."""
+    text = plain(value)
+    return text if "." in text else text + ".0"

@@ -1,0 +1,124 @@
+"""The one way into history.duckdb: lock, connection, migrations.
+
+Belongs here: opening and closing. Does not: tables' content.
+
+DuckDB lets one process write and shuts all others out meanwhile, readers included. Hence one file
+lock for everybody, held only as long as a short transaction; readers use the published copy.
+Files are created in the storage format of DuckDB 1.2, so that every later version reads them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+
+import duckdb
+import polars as pl
+from filelock import FileLock
+
+from funding_pipeline.settings import Settings
+
+LOCK_TIMEOUT_S = 600.0
+_EPOCH = datetime(1970, 1, 1)
+
+
+def timestamp(time_ms: int) -> datetime:
+    """Naive UTC, as the database keeps times."""
+    return _EPOCH + timedelta(milliseconds=time_ms)
+
+
+def milliseconds(time: datetime) -> int:
+    """UTC milliseconds of a time that the database gave (naive UTC)."""
+    return (time - _EPOCH) // timedelta(milliseconds=1)
+
+
+def utc_now() -> datetime:
+    """Now, naive UTC, to the millisecond."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+class Database:
+    """history.duckdb of one data folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.path = settings.history_path
+        self.read_path = settings.read_path
+        self._lock = FileLock(f"{self.path}.lock", timeout=LOCK_TIMEOUT_S)
+        self._migrated = False
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock that threads and processes have together; one thread may nest it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock:
+            yield
+
+    @contextmanager
+    def open(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection under the lock, migrated, in UTC; closed at the end whatever happens."""
+        with self.locked():
+            connection = duckdb.connect(
+                str(self.path), config={"storage_compatibility_version": "v1.2.0"}
+            )
+            try:
+                connection.execute("SET TimeZone = 'UTC'")
+                if not self._migrated:
+                    migrate(connection)
+                    self._migrated = True
+                yield connection
+            finally:
+                connection.close()
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All statements of the block or none."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def migrate(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring the schema to the newest number; each step is one transaction."""
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS schema_migrations (number INTEGER, applied_at TIMESTAMP)"
+    )
+    done = {n for (n,) in connection.execute("SELECT number FROM schema_migrations").fetchall()}
+    if missing := done - {number for number, _ in migrations()}:
+        raise RuntimeError(
+            f"the database has migrations {sorted(missing)} that this version does not know: "
+            "it was written by a newer version of the pipeline"
+        )
+    for number, sql in migrations():
+        if number not in done:
+            with transaction(connection):
+                connection.execute(sql)
+                connection.execute(
+                    "INSERT INTO schema_migrations VALUES (?, ?)", [number, utc_now()]
+                )
+
+
+def migrations() -> list[tuple[int, str]]:
+    """(number, SQL) in order; the number is the file name's first four digits."""
+    folder = files("funding_pipeline.warehouse") / "migrations"
+    found = sorted(
+        (entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda e: e.name
+    )
+    return [(int(entry.name[:4]), entry.read_text()) for entry in found]
+
+
+@contextmanager
+def visible(
+    connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame
+) -> Iterator[None]:
+    """Let SQL see a frame under a name for the length of the block."""
+    connection.register(name, frame)
+    try:
+        yield
+    finally:
+        connection.unregister(name)

@@ -1,0 +1,111 @@
+"""The book of loads: what ran, how it ended, what each collector's state is, what happened.
+
+Belongs here: writing `loads`, `collector_status` and `events`. Does not: settlements.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import duckdb
+import polars as pl
+
+from funding_pipeline.domain.records import Window
+from funding_pipeline.warehouse.database import timestamp, transaction, visible
+
+Reason = Literal["tick", "backfill", "manual"]
+Outcome = Literal["complete", "partial", "failed"]
+_STATUS = {"complete": "ok", "partial": "partial", "failed": "failing"}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something worth knowing later; `market` None where it concerns the whole exchange."""
+
+    kind: str
+    market: str | None
+    detail: str
+
+
+def start_load(
+    connection: duckdb.DuckDBPyConnection,
+    exchange: str,
+    reason: Reason,
+    window: Window,
+    now: datetime,
+) -> int:
+    """A new load's number; its row stays without an end if the process dies."""
+    load_id: int = connection.execute("SELECT nextval('load_ids')").fetchall()[0][0]
+    connection.execute(
+        """INSERT INTO loads (load_id, exchange, reason, window_from, window_to, started)
+        VALUES (?, ?, ?, ?, ?, ?)""",
+        [load_id, exchange, reason, timestamp(window.start_ms), timestamp(window.end_ms), now],
+    )
+    return load_id
+
+
+def end_load(
+    connection: duckdb.DuckDBPyConnection,
+    load_id: int,
+    outcome: Outcome,
+    *,
+    rows_new: int,
+    rows_changed: int,
+    requests: int,
+    error: str | None,
+    now: datetime,
+) -> None:
+    """Close a load and bring its exchange's status up to date."""
+    with transaction(connection):
+        connection.execute(
+            """UPDATE loads SET ended = ?, outcome = ?, rows_new = ?, rows_changed = ?,
+            requests = ?, error = ? WHERE load_id = ?""",
+            [now, outcome, rows_new, rows_changed, requests, error, load_id],
+        )
+        (exchange,) = connection.execute(
+            "SELECT exchange FROM loads WHERE load_id = ?", [load_id]
+        ).fetchall()[0]
+        previous = connection.execute(
+            """SELECT last_success, last_error, last_error_at, total_runs, total_records
+            FROM collector_status WHERE exchange = ?""",
+            [exchange],
+        ).fetchall()
+        success, last_error, error_at, runs, records = (
+            previous[0] if previous else (None, None, None, 0, 0)
+        )
+        connection.execute("DELETE FROM collector_status WHERE exchange = ?", [exchange])
+        connection.execute(
+            "INSERT INTO collector_status VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                exchange,
+                _STATUS[outcome],
+                now,
+                success if outcome == "failed" else now,
+                error or last_error,
+                now if error else error_at,
+                runs + 1,
+                records + rows_new,
+            ],
+        )
+
+
+def record_events(
+    connection: duckdb.DuckDBPyConnection,
+    exchange: str,
+    events: Sequence[Event],
+    load_id: int,
+    now: datetime,
+) -> None:
+    """Append events of a load."""
+    frame = pl.DataFrame(
+        [(event.kind, event.market, event.detail) for event in events],
+        schema={"kind": pl.String, "market": pl.String, "detail": pl.String},
+        orient="row",
+    )
+    with visible(connection, "news", frame):
+        connection.execute(
+            """INSERT INTO events BY NAME
+            SELECT *, ? AS exchange, ? AS load_id, ? AS happened FROM news""",
+            [exchange, load_id, now],
+        )
