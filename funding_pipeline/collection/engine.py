@@ -24,7 +24,13 @@ from funding_pipeline.domain.records import Answered, Market
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.database import Database, utc_now
-from funding_pipeline.warehouse.ledger import Event, end_load, record_events, start_load
+from funding_pipeline.warehouse.ledger import (
+    Event,
+    claim_origin,
+    end_load,
+    record_events,
+    start_load,
+)
 from funding_pipeline.warehouse.markets import known_markets, record_markets
 from funding_pipeline.warehouse.merge import merge
 from funding_pipeline.warehouse.windows import collected
@@ -55,7 +61,12 @@ async def collect(
     now_ms: int,
     progress: Progress | None = None,
 ) -> AsyncGenerator[LoadReport]:
-    """Collect a job from several exchanges at once; yields each one's report as it ends."""
+    """Collect a job from several exchanges at once; yields each one's report as it ends.
+
+    MixedOriginError before anything is asked if the database holds data of the other origin.
+    """
+    with database.open() as connection:
+        claim_origin(connection, "sandbox" if settings.sandbox_url else "live")
     async with httpx.AsyncClient(limits=httpx.Limits(max_connections=None)) as http:
         tasks = [
             asyncio.create_task(

@@ -36,6 +36,7 @@ _DELISTED_MS = _ms(2024, 9, 10)
 
 
 def split_symbol(symbol: str) -> tuple[str, str]:
+    """Base and quote coin; what ends in PERP is quoted in USDC."""
     for suffix, quote_coin in (("USDT", "USDT"), ("PERP", "USDC")):
         if symbol.endswith(suffix):
             return symbol.removesuffix(suffix), quote_coin
@@ -43,6 +44,7 @@ def split_symbol(symbol: str) -> tuple[str, str]:
 
 
 def listings() -> list[Listing]:
+    """The generated markets: USDT perpetuals with a few USDC ones among them."""
     usdt = [_listing(asset, rank) for rank, asset in enumerate(names.ASSETS)]
     usdc = [
         Listing(f"{asset}PERP", asset, "USDC", asset, ((_ms(2022, 9, 1), 8),), 0.02, 8)
@@ -74,6 +76,7 @@ def _listing(asset: str, rank: int) -> Listing:
 
 
 def read(request: Request) -> Call:
+    """Which endpoint is asked for, and about which symbol."""
     endpoint = request.path.removeprefix("/v5/market/")
     if request.method != "GET" or endpoint not in _ENDPOINTS:
         return Call("unknown path", None, {})
@@ -81,6 +84,7 @@ def read(request: Request) -> Call:
 
 
 def answer(call: Call, moment: Moment) -> Reply:
+    """The answer of the endpoint, or the error that the exchange gives."""
     if call.endpoint == "unknown path":
         return Reply("404 page not found", status=404, media_type="text/plain")
     if call.endpoint != "time" and call.params.get("category") not in _CATEGORIES:
@@ -89,6 +93,7 @@ def answer(call: Call, moment: Moment) -> Reply:
 
 
 def refuse() -> Reply:
+    """What an address gets that asks too often."""
     return Reply("403, access too frequent", status=403, media_type="text/plain; charset=utf-8")
 
 

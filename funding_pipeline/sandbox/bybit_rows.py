@@ -25,6 +25,7 @@ def asset_of(base: str) -> tuple[str, int]:
 
 
 def status_of(market: SandboxMarket, now_ms: int) -> str:
+    """`Closed` from the delisting on."""
     return "Closed" if market.is_delisted(now_ms) else "Trading"
 
 
@@ -33,6 +34,7 @@ def _tick_decimals(price: float) -> int:
 
 
 def instrument_row(market: SandboxMarket, now_ms: int) -> dict[str, Any]:
+    """One row of `instruments-info`."""
     asset, units = asset_of(market.base)
     price = mark_price(asset, now_ms // HOUR_MS) * units
     decimals = _tick_decimals(price)
@@ -85,6 +87,7 @@ def instrument_row(market: SandboxMarket, now_ms: int) -> dict[str, Any]:
 
 
 def ticker_row(market: SandboxMarket, now_ms: int) -> dict[str, Any]:
+    """One row of `tickers`."""
     asset, units = asset_of(market.base)
     hour = now_ms // HOUR_MS
     price = mark_price(asset, hour) * units

@@ -179,6 +179,7 @@ class FaultPlan:
 
 
 def parse_faults(text: str | bytes) -> list[Fault]:
+    """The rules of a fault file's text; an error names the rule and the reason."""
     try:
         return msgspec.json.decode(text, type=list[Fault])
     except msgspec.DecodeError as error:
@@ -186,6 +187,7 @@ def parse_faults(text: str | bytes) -> list[Fault]:
 
 
 def read_faults(file: Path) -> list[Fault]:
+    """The rules of a fault file."""
     return parse_faults(file.read_bytes())
 
 

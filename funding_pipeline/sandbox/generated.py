@@ -29,6 +29,7 @@ _CALM = ("BTC", "ETH", "SOL", "BNB", "XRP")
 def generate(
     exchanges: Iterable[Exchange], *, seed: int = DEFAULT_SEED, markets: int | None = None
 ) -> Dataset:
+    """The markets that the exchanges list, or the first `markets` of each."""
     return Dataset(
         {
             exchange.name: tuple(

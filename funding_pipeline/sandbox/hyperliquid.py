@@ -37,10 +37,12 @@ _START_MS, _HIP3_MS, _DELISTED_MS = _ms(2023, 5, 12), _ms(2024, 6, 1), _ms(2024,
 
 
 def split_symbol(symbol: str) -> tuple[str, str]:
+    """The coin itself, dex prefix included; everything is quoted in USDC."""
     return symbol, "USDC"
 
 
 def listings() -> list[Listing]:
+    """The generated markets: the own dex and, prefixed, one HIP-3 dex."""
     main = [_listing(asset, rank) for rank, asset in enumerate(names.ASSETS)]
     builder = [
         Listing(f"xyz:{s}", f"xyz:{s}", "USDC", s, ((_HIP3_MS, 1),), _RATE_CAP, 10, 100, 0.5)
@@ -63,6 +65,7 @@ def _listing(asset: str, rank: int) -> Listing:
 
 
 def read(request: Request) -> Call:
+    """Which `type` of information is asked for, and about which coin."""
     body = request.body if isinstance(request.body, dict) else {}
     kind = body.get("type")
     if request.method != "POST" or request.path != "/info":
@@ -72,6 +75,7 @@ def read(request: Request) -> Call:
 
 
 def answer(call: Call, moment: Moment) -> Reply:
+    """The information asked for, or the error that the exchange gives."""
     match call.endpoint:
         case "unknown path":
             return Reply("Not Found", status=404, media_type="text/plain")
@@ -93,6 +97,7 @@ def answer(call: Call, moment: Moment) -> Reply:
 
 
 def refuse() -> Reply:
+    """What an address gets that has used up its weight."""
     return Reply(None, status=429)
 
 

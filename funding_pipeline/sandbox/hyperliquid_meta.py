@@ -22,6 +22,7 @@ _DEX_NAMES = {"xyz": "XYZ"}
 
 
 def dex_of(symbol: str) -> str:
+    """The builder dex in front of the colon; empty for the exchange's own."""
     return symbol.partition(":")[0] if ":" in symbol else ""
 
 
@@ -49,6 +50,7 @@ def premium_of(market: SandboxMarket, rate: float, time_ms: int) -> float:
 
 
 def meta_reply(call: Call, moment: Moment, *, with_contexts: bool) -> Reply:
+    """`meta`, or with the contexts `metaAndAssetCtxs`: two lists joined by position."""
     dex = call.params.get("dex") or ""
     markets = [m for m in moment.dataset.known(NAME, moment.now_ms) if dex_of(m.symbol) == dex]
     if dex and not markets:
@@ -147,6 +149,7 @@ def _context(market: SandboxMarket, now_ms: int) -> dict[str, Any]:
 
 
 def perp_dexs(moment: Moment) -> list[dict[str, Any] | None]:
+    """`null` for the own dex, then one entry per builder dex."""
     markets = moment.dataset.known(NAME, moment.now_ms)
     dexes = dict.fromkeys(dex_of(market.symbol) for market in markets)
     account = "0x" + "0" * 40
@@ -175,6 +178,7 @@ def perp_dexs(moment: Moment) -> list[dict[str, Any] | None]:
 
 
 def predicted_fundings(moment: Moment) -> list[list[Any]]:
+    """The coming rate of every own coin here and, where listed, on two other exchanges."""
     markets = moment.dataset.known(NAME, moment.now_ms)
     return [
         [

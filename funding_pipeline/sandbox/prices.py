@@ -18,6 +18,7 @@ _MAJORS = ("BTC", "ETH", "SOL")
 
 
 def mark_price(asset: str, hour: int) -> float:
+    """The price of one unit of the asset in that hour."""
     level = _PRICE.get(asset) or 10 ** (4 * uniform(f"price|{asset}", 0) - 2)
     key = f"drift|{asset}"
     return level * exp(0.2 * smooth(key, hour, 720) + 0.03 * smooth(key, hour, 24))
@@ -31,4 +32,5 @@ def open_interest_usd(asset: str, hour: int) -> float:
 
 
 def day_volume_usd(asset: str, hour: int) -> float:
+    """The notional traded in 24 hours."""
     return open_interest_usd(asset, hour) * exp(0.8 * smooth(f"volume|{asset}", hour, 36))

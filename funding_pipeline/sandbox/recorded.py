@@ -83,7 +83,7 @@ def _market(part: pl.DataFrame, exchange: Exchange, shift_ms: int) -> SandboxMar
     base, quote = exchange.split_symbol(symbol)
     times = array("q", (part["time_ms"] + shift_ms).to_list())
     rates = array("d", part["rate"].to_list())
-    highest = max(max(rates), -min(rates))
+    highest = max(abs(rate) for rate in rates)
     return SandboxMarket(
         symbol=symbol,
         base=base,

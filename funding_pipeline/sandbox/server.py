@@ -32,6 +32,7 @@ class NothingToServeError(ValueError):
 
 
 def system_now_ms() -> int:
+    """The time of the machine in ms."""
     return time.time_ns() // 1_000_000
 
 

@@ -15,6 +15,7 @@ from funding_pipeline.domain.records import Window
 from funding_pipeline.warehouse.database import timestamp, transaction, visible
 
 Reason = Literal["tick", "backfill", "manual"]
+Origin = Literal["live", "sandbox"]
 Outcome = Literal["complete", "partial", "failed"]
 _STATUS = {"complete": "ok", "partial": "partial", "failed": "failing"}
 
@@ -26,6 +27,22 @@ class Event:
     kind: str
     market: str | None
     detail: str
+
+
+class MixedOriginError(RuntimeError):
+    """Live and sandbox data may not share a database."""
+
+
+def claim_origin(connection: duckdb.DuckDBPyConnection, origin: Origin) -> None:
+    """Make the database one of live or of sandbox data; MixedOriginError if it is the other."""
+    claimed = connection.execute("SELECT origin FROM provenance").fetchall()
+    if not claimed:
+        connection.execute("INSERT INTO provenance VALUES (?)", [origin])
+    elif claimed[0][0] != origin:
+        raise MixedOriginError(
+            f"this data folder holds {claimed[0][0]} data and the run would add {origin} data: "
+            "choose another FUNDING_DATA_DIR, or set or unset FUNDING_SANDBOX_URL"
+        )
 
 
 def start_load(

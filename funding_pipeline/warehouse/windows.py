@@ -6,6 +6,7 @@ while hours go by.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import duckdb
 import polars as pl
@@ -31,6 +32,25 @@ def collected(connection: duckdb.DuckDBPyConnection, exchange: str) -> dict[str,
     for market, start, end in rows:
         windows.setdefault(market, []).append(Window(milliseconds(start), milliseconds(end)))
     return windows
+
+
+def oldest_watermark(
+    connection: duckdb.DuckDBPyConnection, exchanges: Sequence[str]
+) -> datetime | None:
+    """Up to when every live market of these exchanges is collected (naive UTC).
+
+    None when nothing is collected yet. Markets never asked are left out: they are new, and the
+    window that the others need holds their beginning.
+    """
+    watermark: datetime | None = connection.execute(
+        """SELECT min(last) FROM (
+            SELECT max(c.to_time) AS last
+            FROM collected_windows c JOIN markets m USING (exchange, market)
+            WHERE m.status = 'live' AND exchange IN (SELECT unnest(CAST(? AS VARCHAR[])))
+            GROUP BY exchange, market)""",
+        [list(exchanges)],
+    ).fetchall()[0][0]
+    return watermark
 
 
 def record_windows(

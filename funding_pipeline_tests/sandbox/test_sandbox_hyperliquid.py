@@ -104,8 +104,10 @@ def test_predictions_relay_bybit_with_its_interval(client: httpx.Client, now_ms:
     assert venues["BybitPerp"]["fundingIntervalHours"] == 4
 
 
-def test_the_premium_explains_the_rate(client: httpx.Client) -> None:
-    for row in history(client, startTime=0):
+def test_the_premium_explains_the_rate(client: httpx.Client, now_ms: int) -> None:
+    rows = history(client, startTime=0) + history(client, startTime=now_ms - 499 * HOUR_MS)
+    assert {float(row["fundingRate"]) > 0 for row in rows} == {True, False}
+    for row in rows:
         premium, rate_8h = float(row["premium"]), 8 * float(row["fundingRate"])
         formula = premium + min(0.0005, max(-0.0005, 0.0001 - premium))
         assert formula == pytest.approx(rate_8h, abs=2e-10)

@@ -1,6 +1,9 @@
 -- Times are naive UTC. Facts carry no primary key: uniqueness of (market_id, funding_time) is
 -- asserted before each write and by a check (a key costs eight times the space and slows loads).
 
+-- live, or sandbox: set by the first load; the two are never mixed.
+CREATE TABLE provenance (origin VARCHAR NOT NULL);
+
 CREATE SEQUENCE market_ids;
 CREATE SEQUENCE load_ids;
 

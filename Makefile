@@ -1,0 +1,38 @@
+# Everything a person needs: make start, make demo, make test.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := data/demo
+
+.PHONY: setup start demo test lint
+
+setup: .venv/.done .env
+
+# Installed anew when what is pinned or declared changes.
+.venv/.done: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 setup")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# So that a plain `dagster dev` in this folder keeps its state; see dagster.yaml.
+.env:
+	echo "DAGSTER_HOME=$(CURDIR)" > $@
+
+start: setup
+	@echo "Dagster: http://127.0.0.1:3000 (collects at minute 3 of every hour; Ctrl-C ends it)"
+	DAGSTER_HOME="$(CURDIR)" exec $(BIN)/dagster dev
+
+# Invented markets from a local sandbox, in a data folder and Dagster home of their own.
+demo: setup
+	@mkdir -p $(DEMO)
+	@sed 's#data/\.dagster#$(DEMO)/.dagster#' dagster.yaml > $(DEMO)/dagster.yaml
+	@PATH="$(CURDIR)/$(BIN):$$PATH" DEMO="$(CURDIR)/$(DEMO)" bash scripts/demo.sh
+
+test: setup
+	$(BIN)/pytest -n 2
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy

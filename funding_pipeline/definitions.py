@@ -1,0 +1,27 @@
+"""The one entry point of Dagster: everything the code location holds."""
+
+import dagster as dg
+
+from funding_pipeline.defs.derived import derived_assets
+from funding_pipeline.defs.ingest import ingest_assets
+from funding_pipeline.defs.jobs import jobs
+from funding_pipeline.defs.resources import Pipeline
+from funding_pipeline.defs.schedules import hourly_schedule
+from funding_pipeline.defs.sensors import watermark_sensor
+from funding_pipeline.exchanges.registry import select
+from funding_pipeline.settings import Settings
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Assets of the exchanges chosen by FUNDING_EXCHANGES, and what drives them."""
+    exchanges = select(Settings().exchanges)
+    return dg.Definitions(
+        assets=[ingest_assets(exchanges), *derived_assets(exchanges)],
+        jobs=jobs(exchanges),
+        schedules=[hourly_schedule(exchanges)],
+        sensors=[watermark_sensor()],
+        resources={"pipeline": Pipeline()},
+        # Steps are asynchronous inside or short; processes of their own would only cost.
+        executor=dg.in_process_executor,
+    )

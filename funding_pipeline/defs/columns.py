@@ -1,0 +1,78 @@
+"""Column schemas and descriptions of the published tables, as the UI shows them."""
+
+import dagster as dg
+
+_MARKET = {
+    "exchange": ("VARCHAR", "exchange name"),
+    "market": ("VARCHAR", "native symbol"),
+    "symbol": ("VARCHAR", "unified symbol"),
+}
+_RATE = {
+    "funding_time": ("TIMESTAMP", "UTC, end of the paid period, snapped to the hour"),
+    "rate": ("DOUBLE", "signed fraction of notional for the interval; + = longs pay"),
+    "interval_hours": ("SMALLINT", "funding period that the rate pays for"),
+    "rate_hourly": ("DOUBLE", "rate / interval_hours"),
+    "apr": ("DOUBLE", "rate_hourly × 8760, simple, a fraction: 0.1095 = 10.95 %"),
+    "direction": ("VARCHAR", "side that pays: long, short, none"),
+}
+
+_TABLES: dict[str, dict[str, tuple[str, str]]] = {
+    "funding_rates": _MARKET
+    | _RATE
+    | {
+        "kind": ("VARCHAR", "settled, or recorded from estimates"),
+        "raw_rate": ("VARCHAR", "the text as the exchange sent it"),
+        "lag_ms": ("INTEGER", "stamp as sent minus funding_time"),
+        "cumulative_value": ("DOUBLE", "where the exchange sends one"),
+        "mark_price": ("DOUBLE", "where the exchange sends one"),
+        "source": ("VARCHAR", "api or import"),
+        "load_id": ("BIGINT", "load that wrote the current value"),
+        "collected_at": ("TIMESTAMP", "UTC, first seen"),
+    },
+    "latest_rates": _MARKET | _RATE | {"mark_price": ("DOUBLE", "where the exchange sends one")},
+    "apr": _MARKET
+    | {
+        "hour": ("TIMESTAMP", "UTC, end of the paid hour"),
+        "funding_time": ("TIMESTAMP", "the settlement that paid it"),
+        "rate_hourly": ("DOUBLE", "fraction per hour"),
+        "apr": ("DOUBLE", "rate_hourly × 8760"),
+    },
+    "daily_stats": _MARKET
+    | {
+        "day": ("DATE", "UTC day of the paid hours"),
+        "settlements": ("INTEGER", "settlements of the day"),
+        "rate_sum": ("DOUBLE", "realised funding of the day, fraction of notional"),
+        "rate_hourly_mean": ("DOUBLE", "time-weighted"),
+        "rate_hourly_min": ("DOUBLE", "lowest"),
+        "rate_hourly_max": ("DOUBLE", "highest"),
+        "rate_hourly_open": ("DOUBLE", "first"),
+        "rate_hourly_close": ("DOUBLE", "last"),
+        "apr_mean": ("DOUBLE", "rate_hourly_mean × 8760"),
+        "positive_share": ("DOUBLE", "share of covered hours in which longs paid"),
+        "covered_hours": ("DOUBLE", "hours that settlements paid for"),
+        "live_hours": ("DOUBLE", "hours the market lived"),
+        "coverage": ("DOUBLE", "covered_hours / live_hours, at most 1"),
+    },
+    "moving_averages": _MARKET
+    | {
+        "window": ("VARCHAR", "24h, 3d, 7d, 14d, 30d; quote the name in SQL"),
+        "as_of": ("TIMESTAMP", "UTC, end of the window"),
+        "rate_hourly_mean": ("DOUBLE", "time-weighted; null below coverage 0.8"),
+        "apr": ("DOUBLE", "rate_hourly_mean × 8760"),
+        "covered_hours": ("DOUBLE", "hours that settlements paid for"),
+        "coverage": ("DOUBLE", "covered hours / live hours of the window"),
+        "settlements": ("INTEGER", "settlements that overlap the window"),
+    },
+}
+
+
+def table_metadata(table: str) -> dict[str, object]:
+    """Definition metadata of an asset that is (a part of) a published table."""
+    columns = [
+        dg.TableColumn(name, kind, description=text)
+        for name, (kind, text) in _TABLES[table].items()
+    ]
+    return {
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "dagster/table_name": f"read.duckdb/{table}",
+    }

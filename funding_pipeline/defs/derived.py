@@ -1,0 +1,87 @@
+"""Derived assets and publication: one unpartitioned, incremental step each.
+
+Belongs here: running the derivation and the publication, and what they report. Does not: formulas
+(transforms), reading what is owed (warehouse).
+"""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from funding_pipeline.defs.columns import table_metadata
+from funding_pipeline.defs.resources import Pipeline
+from funding_pipeline.exchanges.base import Exchange
+from funding_pipeline.warehouse.database import utc_now
+from funding_pipeline.warehouse.derive import derive
+from funding_pipeline.warehouse.publish import publish
+
+_TABLES = {
+    "daily_stats": "Per market and UTC day: realised funding, time-weighted mean, extremes, "
+    "coverage.",
+    "apr": "Hourly APR per market on one grid, so that markets of different intervals line up. "
+    "A view over the settlements: always up to date with them.",
+    "moving_averages": "Time-weighted hourly rate and APR over 24h, 3d, 7d, 14d and 30d, at every "
+    "midnight and hourly for the last week. Null below 80 % coverage.",
+    "latest_rates": "The newest settlement of every market.",
+}
+
+
+def derived_assets(exchanges: Sequence[Exchange]) -> list[dg.AssetsDefinition]:
+    """The derived tables of these exchanges' settlements, and the published database."""
+
+    @dg.multi_asset(
+        name="derive_tables",
+        specs=[
+            dg.AssetSpec(
+                table,
+                deps=[exchange.spec.name for exchange in exchanges],
+                description=text,
+                group_name="derived",
+                kinds={"polars", "duckdb"},
+                owners=["team:funding"],
+                metadata=table_metadata(table),
+            )
+            for table, text in _TABLES.items()
+        ],
+    )
+    def derive_tables(
+        context: dg.AssetExecutionContext, pipeline: Pipeline
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        done = derive(pipeline.database(), now=utc_now())
+        context.log.info(
+            "%d markets, %d days derived in %.1f s", done.markets, done.days, done.seconds
+        )
+        shared: dict[str, float] = {
+            "markets": done.markets,
+            "days": done.days,
+            "seconds": round(done.seconds, 3),
+        }
+        written: dict[str, float] = {
+            "daily_stats": done.daily_rows,
+            "moving_averages": done.average_rows,
+        }
+        for table in _TABLES:
+            rows = {"rows_written": written[table]} if table in written else {}
+            yield dg.MaterializeResult(asset_key=table, metadata={**shared, **rows})
+
+    @dg.asset(
+        deps=list(_TABLES),
+        group_name="published",
+        kinds={"duckdb"},
+        owners=["team:funding"],
+        description=(
+            "`read.duckdb`: everything, for every reader, put in place by one rename. "
+            "Readers never meet a lock."
+        ),
+    )
+    def read_database(pipeline: Pipeline) -> dg.MaterializeResult[None]:
+        publication = publish(pipeline.database())
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/uri": dg.MetadataValue.path(publication.path.absolute()),
+                "size_mb": round(publication.size_bytes / 1e6, 3),
+                "seconds": round(publication.seconds, 3),
+            }
+        )
+
+    return [derive_tables, read_database]

@@ -1,0 +1,151 @@
+"""Writing a published table to a file: Parquet or CSV, whole or filtered, complete or not at all.
+
+Belongs here: which tables there are, which columns filter them, the copy. Does not: options and
+messages of the command line, publication.
+
+Identifiers come from the list below only; everything that a person types is a bound parameter.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+_FORMATS = {"parquet": "FORMAT parquet, COMPRESSION zstd", "csv": "FORMAT csv, HEADER true"}
+_APR_REACH = timedelta(days=1)
+
+
+class ExportError(ValueError):
+    """The request does not fit the tables; the message says what would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What of a table: UTC days, both included, exchanges and unified symbols; empty means all."""
+
+    first: date | None = None
+    last: date | None = None
+    exchanges: Sequence[str] = ()
+    symbols: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """`time`: the column that days select; `span_end` where a row is a span of time from there."""
+
+    source: str
+    time: str | None
+    has_symbol: bool = True
+    span_end: str | None = None
+    narrowing: str | None = None
+
+
+_TABLES = {
+    "funding_rates": _Table("funding_rates", "funding_time"),
+    "daily_stats": _Table("daily_stats", "day"),
+    "moving_averages": _Table("moving_averages", "as_of"),
+    "latest_rates": _Table("latest_rates", "funding_time"),
+    # An hour is paid at most a day later; the bound on funding_time narrows the scan.
+    "apr": _Table("apr", "hour", narrowing="funding_time"),
+    "markets": _Table("markets", None),
+    "rate_revisions": _Table(
+        """(SELECT m.exchange, m.market, m.symbol, r.* EXCLUDE (market_id)
+        FROM rate_revisions r JOIN markets m USING (market_id))""",
+        "funding_time",
+    ),
+    "quarantine": _Table("quarantine", "stamp", has_symbol=False),
+    "events": _Table("events", "happened", has_symbol=False),
+    "collected_windows": _Table(
+        "collected_windows", "from_time", has_symbol=False, span_end="to_time"
+    ),
+    "loads": _Table("loads", "started", has_symbol=False),
+}
+
+
+def export_table(
+    published: Path, table: str, out: Path, file_format: str, selection: Selection
+) -> int:
+    """Write the selected rows of a published table to `out`; returns their number.
+
+    `out` appears, or is replaced, only when it is complete. ExportError when the selection does not
+    fit, OSError or duckdb.IOException when it cannot be written.
+    """
+    chosen = _TABLES.get(table)
+    if chosen is None:
+        raise ExportError(f"no table {table}; there are: {', '.join(_TABLES)}")
+    _check_filters(table, chosen, selection)
+    if not published.exists():
+        raise ExportError(
+            f"nothing is published yet: there is no {published}. Run `funding backfill` first."
+        )
+    if not out.parent.is_dir():
+        raise ExportError(f"no folder {out.parent}")
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    with duckdb.connect(str(published), read_only=True) as connection:
+        _check_names(connection, selection)
+        conditions, parameters = _where(chosen, selection)
+        try:
+            ((rows,),) = connection.execute(
+                f"COPY (SELECT * FROM {chosen.source}{conditions}) "
+                f"TO $out ({_FORMATS[file_format]})",
+                {**parameters, "out": str(partial)},
+            ).fetchall()
+            partial.replace(out)
+        finally:
+            partial.unlink(missing_ok=True)
+    return int(rows)
+
+
+def _check_filters(name: str, table: _Table, selection: Selection) -> None:
+    if (selection.first or selection.last) and table.time is None:
+        raise ExportError(f"--from and --to do not apply to {name}: its rows have no time")
+    if selection.symbols and not table.has_symbol:
+        raise ExportError(f"--symbol does not apply to {name}: it has no column symbol")
+    if selection.first and selection.last and selection.first > selection.last:
+        raise ExportError(f"--from {selection.first} is after --to {selection.last}")
+
+
+def _check_names(connection: duckdb.DuckDBPyConnection, selection: Selection) -> None:
+    """A misspelt name is an error, not an empty file."""
+    for wanted, column in ((selection.exchanges, "exchange"), (selection.symbols, "symbol")):
+        if not wanted:
+            continue
+        source = "(FROM markets UNION ALL BY NAME SELECT exchange FROM loads)"
+        rows = connection.execute(
+            f"SELECT DISTINCT {column} FROM {source} WHERE {column} IS NOT NULL ORDER BY ALL"
+        ).fetchall()
+        there = [name for (name,) in rows]
+        if missing := sorted(set(wanted) - set(there)):
+            hint = f"; there are: {', '.join(there)}" if column == "exchange" else ""
+            raise ExportError(f"nothing collected has the {column} {', '.join(missing)}{hint}")
+
+
+def _where(table: _Table, selection: Selection) -> tuple[str, dict[str, Any]]:
+    """The condition, made of whitelisted identifiers, and the values bound to it."""
+    conditions: list[str] = []
+    parameters: dict[str, Any] = {}
+    if selection.first:
+        # A span is chosen when any part of it lies in the days asked for.
+        conditions.append(
+            f"{table.span_end} > $first" if table.span_end else f"{table.time} >= $first"
+        )
+        if table.narrowing:
+            conditions.append(f"{table.narrowing} >= $first")
+        parameters["first"] = selection.first
+    if selection.last:
+        conditions.append(f"{table.time} < $end")
+        parameters["end"] = selection.last + timedelta(days=1)
+        if table.narrowing:
+            conditions.append(f"{table.narrowing} < $reach")
+            parameters["reach"] = parameters["end"] + _APR_REACH
+    if selection.exchanges:
+        conditions.append("exchange IN (SELECT unnest(CAST($exchanges AS VARCHAR[])))")
+        parameters["exchanges"] = list(selection.exchanges)
+    if selection.symbols:
+        conditions.append("symbol IN (SELECT unnest(CAST($symbols AS VARCHAR[])))")
+        parameters["symbols"] = list(selection.symbols)
+    return (" WHERE " + " AND ".join(conditions) if conditions else ""), parameters

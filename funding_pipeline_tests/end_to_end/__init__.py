@@ -1,0 +1,1 @@
+"""Whole runs against the sandbox on recorded data: engine, warehouse and publication together."""
