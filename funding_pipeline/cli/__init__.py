@@ -1,7 +1,7 @@
 """The command line `funding`: its commands, their options and help.
 
 Belongs here: what a person may type, and which function does it. Does not: the work itself
-(`backfill`, `warehouse.status`, `warehouse.export`, `sandbox.server`) and how results look (`text`).
+(`backfill`, `warehouse.status`, `warehouse.export`, `sandbox.server`), how it looks (`text`).
 
 Everything heavy is imported inside the commands, so that `funding status` answers at once.
 """

@@ -115,7 +115,7 @@ def _report_to_dagster(reports: Sequence[LoadReport], window: Window) -> None:
 
 def _verdict(reports: Sequence[LoadReport], database: Database) -> int:
     """A market is unknown when every asked exchange gave its list and none has it."""
-    unknown = frozenset.intersection(*(report.unknown_markets for report in reports))
+    unknown = frozenset.intersection(*(frozenset(report.unknown_markets) for report in reports))
     for market in sorted(unknown):
         similar = _similar(market, [report.exchange for report in reports], database)
         hint = f"; there is {', '.join(similar)}" if similar else ""

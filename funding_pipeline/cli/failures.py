@@ -26,7 +26,7 @@ def plain_failures() -> Iterator[None]:
 
 
 def explanation(error: BaseException) -> str | None:
-    """What went wrong and what helps, or None for a defect. Groups: all members must be expected."""
+    """What went wrong and what helps, or None for a defect, also one among several."""
     if isinstance(error, BaseExceptionGroup):
         words = [explanation(member) for member in error.exceptions]
         return "; ".join(filter(None, words)) if all(words) else None

@@ -7,6 +7,7 @@ through pipes, where nothing may be cut to a width, and importing it takes longe
 import dataclasses
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ def declaration(spec: ExchangeSpec) -> dict[str, Any]:
         "sign": spec.sign,
         "interval": interval_words(spec.interval),
         "page_rows": spec.page_rows,
-        "limits": [{"weight": l.weight, "seconds": l.seconds} for l in spec.limits],
+        "limits": [dataclasses.asdict(limit) for limit in spec.limits],
         "confidence": spec.confidence,
         "docs": spec.api_docs,
     }
@@ -125,7 +126,7 @@ def exchange_lines(declared: Sequence[dict[str, Any]]) -> Iterator[str]:
             d["rate_unit"],
             d["interval"],
             f"{d['page_rows']:,}",
-            ", ".join(f"{l['weight']:,} per {l['seconds']:g} s" for l in d["limits"]) or "none",
+            ", ".join(f"{x['weight']:,} per {x['seconds']:g} s" for x in d["limits"]) or "none",
             d["confidence"],
             d["docs"],
         )
@@ -141,7 +142,7 @@ def interval_words(interval: FixedInterval | str) -> str:
     (_, hours), *_ = eras = interval.eras[::-1]
     earlier = [
         f"{before} h before {(_EPOCH + timedelta(milliseconds=since)).date()}"
-        for (since, _), (_, before) in zip(eras, eras[1:], strict=False)
+        for (since, _), (_, before) in pairwise(eras)
     ]
     return f"{hours} h" + (f" ({', '.join(earlier)})" if earlier else "")
 

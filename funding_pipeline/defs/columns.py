@@ -66,13 +66,14 @@ _TABLES: dict[str, dict[str, tuple[str, str]]] = {
 }
 
 
-def table_metadata(table: str) -> dict[str, object]:
-    """Definition metadata of an asset that is (a part of) a published table."""
+def table_metadata(table: str, *, whole: bool = True) -> dict[str, object]:
+    """Definition metadata of an asset that is a published table, or a part of one.
+
+    Only whole tables are named: Dagster links all assets of one table name to each other.
+    """
     columns = [
         dg.TableColumn(name, kind, description=text)
         for name, (kind, text) in _TABLES[table].items()
     ]
-    return {
-        "dagster/column_schema": dg.TableSchema(columns=columns),
-        "dagster/table_name": f"read.duckdb/{table}",
-    }
+    name = {"dagster/table_name": f"read.duckdb/{table}"} if whole else {}
+    return {"dagster/column_schema": dg.TableSchema(columns=columns), **name}

@@ -34,7 +34,7 @@ _CHECKS = {
 
 
 class CollectConfig(dg.Config):
-    """`refetch` asks again what was collected before; empty `markets` (native symbols) means all."""
+    """`refetch`: ask again what was collected before. `markets`: native symbols, empty means all."""
 
     refetch: bool = False
     markets: list[str] = Field(default_factory=list)
@@ -110,7 +110,7 @@ def _spec(spec: ExchangeSpec) -> dg.AssetSpec:
         owners=["team:funding"],
         partitions_def=DAYS,
         skippable=True,
-        metadata=table_metadata("funding_rates"),
+        metadata=table_metadata("funding_rates", whole=False),
     )
 
 

@@ -6,6 +6,7 @@ messages of the command line, publication.
 Identifiers come from the list below only; everything that a person types is a bound parameter.
 """
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,8 +80,8 @@ def export_table(
         raise ExportError(f"no table {table}; there are: {', '.join(_TABLES)}")
     _check_filters(table, chosen, selection)
     if not published.exists():
-        raise ExportError(
-            f"nothing is published yet: there is no {published}. Run `funding backfill` first."
+        raise FileNotFoundError(
+            errno.ENOENT, "nothing is published yet, start with `funding backfill`", str(published)
         )
     if not out.parent.is_dir():
         raise ExportError(f"no folder {out.parent}")

@@ -44,7 +44,10 @@ class KnownMarket:
 def record_markets(
     connection: duckdb.DuckDBPyConnection, exchange: str, listed: Sequence[Market], now: datetime
 ) -> None:
-    """Store the list as of now: new markets, changed declarations, markets that left."""
+    """Store the list as of now: new markets, changed declarations, markets that left.
+
+    A market that is listed twice (the list shifted between two pages) counts once, the last time.
+    """
     frame = pl.DataFrame(
         [
             (
@@ -60,7 +63,7 @@ def record_markets(
                 m.rate_floor,
                 None if m.listed_at_ms is None else timestamp(m.listed_at_ms),
             )
-            for m in listed
+            for m in {market.market: market for market in listed}.values()
         ],
         schema=_SCHEMA,
         orient="row",

@@ -16,7 +16,7 @@ from funding_pipeline.domain.records import Answered, Quarantined
 from funding_pipeline.exchanges.base import ExchangeSpec
 from funding_pipeline.warehouse.database import timestamp, transaction, visible
 from funding_pipeline.warehouse.ledger import Event, record_events
-from funding_pipeline.warehouse.series import COLUMNS, decided_series
+from funding_pipeline.warehouse.series import STORED, decided_series
 from funding_pipeline.warehouse.windows import record_windows
 
 
@@ -92,18 +92,20 @@ def _merge_settlements(
             ) s USING (market_id, funding_time)""",
             [frame["funding_time"].min(), frame["funding_time"].max()],
         )
-    fates: dict[str, int] = dict(
-        connection.execute("SELECT fate, count(*) FROM batch GROUP BY ALL").fetchall()
-    )
-    counts.new = fates.get("new", 0)
-    counts.changed = fates.get("exchange", 0) + fates.get("reinterpreted", 0)
-    counts.unchanged = fates.get("same", 0) + fates.get("reweighted", 0)
-    if fates.keys() - {"new", "same"}:
+    fates = connection.execute(
+        "SELECT fate, count(*), count(*) FILTER (NOT neighbour) FROM batch GROUP BY fate"
+    ).fetchall()
+    total = {fate: rows for fate, rows, _ in fates}
+    asked = {fate: rows for fate, _, rows in fates}
+    counts.new = total.get("new", 0)
+    counts.changed = total.get("exchange", 0) + total.get("reinterpreted", 0)
+    counts.unchanged = asked.get("same", 0) + asked.get("reweighted", 0)
+    if total.keys() - {"new", "same"}:
         _revise(connection, load_id, now)
     if counts.new:
         connection.execute(
             f"""INSERT INTO settlements BY NAME
-            SELECT {", ".join(COLUMNS)}, 'settled' AS kind, 'api' AS source,
+            SELECT {", ".join(STORED)}, 'settled' AS kind, 'api' AS source,
                    ? AS load_id, ? AS collected_at
             FROM batch WHERE fate = 'new' ORDER BY funding_time, market_id""",
             [load_id, now],

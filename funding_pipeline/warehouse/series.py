@@ -36,8 +36,9 @@ _SCHEMA = {
     "lag_ms": pl.Int32,
     "cumulative_value": pl.Float64,
     "mark_price": pl.Float64,
+    "neighbour": pl.Boolean,
 }
-COLUMNS = ["funding_time" if name == "slot_ms" else name for name in _SCHEMA]
+STORED = ["funding_time" if name == "slot_ms" else name for name in _SCHEMA if name != "neighbour"]
 
 Rejected = list[tuple[str, Quarantined]]
 
@@ -45,10 +46,10 @@ Rejected = list[tuple[str, Quarantined]]
 def decided_series(
     connection: duckdb.DuckDBPyConnection, spec: ExchangeSpec, answers: Iterable[Answered]
 ) -> tuple[pl.DataFrame, Rejected]:
-    """Rows to merge (COLUMNS; funding_time naive UTC) and those without evidence of an interval.
+    """Rows to merge (STORED; funding_time naive UTC) and those without evidence of an interval.
 
-    Besides the collected rows the frame holds stored neighbours, whose interval a new row may have
-    decided anew.
+    Besides the collected rows the frame holds stored ones, marked `neighbour`, whose interval a new
+    row may have decided anew.
     """
     markets = known_markets(connection, spec.name)
     columns: list[list[Any]] = [[] for _ in _SCHEMA]
@@ -76,7 +77,7 @@ def decided_series(
             )
     frame = pl.DataFrame(dict(zip(_SCHEMA, columns, strict=True)), schema=_SCHEMA)
     times = pl.from_epoch("slot_ms", time_unit="ms").cast(pl.Datetime("us")).alias("funding_time")
-    return frame.with_columns(times).select(COLUMNS), rejected
+    return frame.with_columns(times).select(*STORED, "neighbour"), rejected
 
 
 def _hourly(spec: ExchangeSpec, by_market: dict[str, list[Answered]]) -> bool:
@@ -123,7 +124,8 @@ def _decide(
             )
             continue
         gap = (slot - slots[index - 1]) // HOUR_MS if index else None
-        _append(columns, known.market_id, row, hours, covered_hours(hours, gap))
+        covered = covered_hours(hours, gap)
+        _append(columns, known.market_id, row, hours, covered, neighbour=slot not in rows)
     return rejected
 
 
@@ -163,7 +165,13 @@ def _unique(parts: Iterable[Sequence[Slotted]]) -> dict[int, Slotted]:
 
 
 def _append(
-    columns: list[list[Any]], market_id: int, row: Slotted, hours: int, covered: int
+    columns: list[list[Any]],
+    market_id: int,
+    row: Slotted,
+    hours: int,
+    covered: int,
+    *,
+    neighbour: bool = False,
 ) -> None:
     raw = row.raw
     values = (
@@ -176,6 +184,7 @@ def _append(
         row.lag_ms,
         raw.cumulative_value,
         raw.mark_price,
+        neighbour,
     )
     for column, value in zip(columns, values, strict=True):
         column.append(value)

@@ -115,6 +115,12 @@ def test_a_market_without_a_known_life_is_live_for_ever() -> None:
     assert daily_stats(frame, lives_frame({}), now=LATER)["live_hours"].to_list() == [24]
 
 
+def test_opposite_rates_leave_what_they_differ_by() -> None:
+    day = stats(series((1, 0.04, 1), (2, 1e-18, 1), (3, -0.04, 1))).row(0, named=True)
+    assert day["rate_sum"] == pytest.approx(1e-18, rel=1e-12, abs=0)
+    assert day["rate_hourly_mean"] == pytest.approx(1e-18 / 3, rel=1e-12, abs=0)
+
+
 def test_input_order_does_not_matter() -> None:
     frame = settlements_frame({n: series((8, 0.01, 8), (9, -0.02, 1)) for n in (2, 1)})
     expected = daily_stats(frame, lives_frame({}), now=LATER)

@@ -1,0 +1,149 @@
+"""Ingest: what a run materialises, reports and leaves to others."""
+
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from funding_pipeline.defs.jobs import DERIVATION, HOURLY
+from funding_pipeline.defs.partitions import DAYS, day_keys, day_window
+from funding_pipeline.defs.schedules import RANGE_END, RANGE_START
+
+pytestmark = pytest.mark.slow
+
+
+def two_days() -> list[str]:
+    """Yesterday and the day before, complete and therefore the same at every run."""
+    return DAYS.get_partition_keys()[-3:-1]
+
+
+def run(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, job: str, **tags: str
+) -> dg.ExecuteInProcessResult:
+    return definitions.resolve_job_def(job).execute_in_process(
+        instance=instance, tags=tags, raise_on_error=False
+    )
+
+
+def collect(definitions: dg.Definitions, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    first, last = two_days()
+    return run(definitions, instance, HOURLY, **{RANGE_START: first, RANGE_END: last})
+
+
+def materialized(result: dg.ExecuteInProcessResult) -> set[tuple[str, str | None]]:
+    return {
+        (e.materialization.asset_key.to_user_string(), e.partition)
+        for e in result.get_asset_materialization_events()
+    }
+
+
+def stored(data_dir: Path) -> dict[str, int]:
+    with duckdb.connect(str(data_dir / "history.duckdb"), read_only=True) as connection:
+        return dict(
+            connection.sql("SELECT exchange, count(*) FROM funding_rates GROUP BY ALL").fetchall()
+        )
+
+
+def test_a_range_run_materialises_every_day_of_every_exchange(
+    sandbox: str, definitions: dg.Definitions, instance: dg.DagsterInstance, data_dir: Path
+) -> None:
+    result = collect(definitions, instance)
+    assert result.success
+    assert materialized(result) == {
+        (exchange, day) for exchange in ("hyperliquid", "bybit") for day in two_days()
+    }
+    metadata = result.get_asset_materialization_events()[0].materialization.metadata
+    assert {"rows_new", "requests", "waited_s", "window", "lag_minutes", "coverage"} <= set(
+        metadata
+    )
+    assert stored(data_dir)["hyperliquid"] == 5 * 48
+
+
+def test_materialising_twice_changes_nothing(
+    sandbox: str, definitions: dg.Definitions, instance: dg.DagsterInstance, data_dir: Path
+) -> None:
+    collect(definitions, instance)
+    before = stored(data_dir)
+    again = collect(definitions, instance)
+    for event in again.get_asset_materialization_events():
+        metadata = event.materialization.metadata
+        assert metadata["rows_new"].value == metadata["rows_changed"].value == 0
+        assert metadata["markets_asked"].value == 0
+    assert stored(data_dir) == before
+
+
+def test_rows_lie_in_the_partition_of_their_stamp(
+    sandbox: str, definitions: dg.Definitions, instance: dg.DagsterInstance, data_dir: Path
+) -> None:
+    day = two_days()[0]
+    run(definitions, instance, HOURLY, **{RANGE_START: day, RANGE_END: day})
+    with duckdb.connect(str(data_dir / "history.duckdb"), read_only=True) as connection:
+        days = connection.sql(
+            "SELECT DISTINCT CAST(CAST(funding_time AS DATE) AS VARCHAR) FROM settlements"
+        ).fetchall()
+    assert days == [(day,)]
+
+
+def test_checks_report_on_each_exchange(
+    sandbox: str, definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    evaluations = collect(definitions, instance).get_asset_check_evaluations()
+    assert {(e.asset_key.to_user_string(), e.check_name) for e in evaluations} == {
+        (exchange, check)
+        for exchange in ("hyperliquid", "bybit")
+        for check in ("rows_present", "unique_keys", "stamps_in_window", "rates_in_bounds")
+    }
+    assert all(e.passed for e in evaluations)
+
+
+def test_a_check_fails_on_a_doubled_settlement(
+    sandbox: str, definitions: dg.Definitions, instance: dg.DagsterInstance, data_dir: Path
+) -> None:
+    collect(definitions, instance)
+    with duckdb.connect(str(data_dir / "history.duckdb")) as connection:
+        connection.sql(
+            """INSERT INTO settlements
+            FROM (SELECT s.* FROM settlements s JOIN markets USING (market_id)
+                  WHERE exchange = 'bybit' LIMIT 1)"""
+        )
+    failed = [
+        (e.asset_key.to_user_string(), e.check_name)
+        for e in collect(definitions, instance).get_asset_check_evaluations()
+        if not e.passed
+    ]
+    assert failed == [("bybit", "unique_keys")]
+
+
+def test_a_failing_exchange_stops_neither_the_other_nor_the_derived_tables(
+    bybit_down: str, definitions: dg.Definitions, instance: dg.DagsterInstance, data_dir: Path
+) -> None:
+    result = collect(definitions, instance)
+    assert not result.success
+    assert materialized(result) == {("hyperliquid", day) for day in two_days()}
+    failure = result.get_step_failure_events()[0].step_failure_data.error
+    assert failure is not None
+    assert "1 of 2 exchanges failed (bybit)" in failure.message
+    derived = run(definitions, instance, DERIVATION)
+    assert derived.success
+    assert materialized(derived) == {
+        (table, None)
+        for table in ("daily_stats", "apr", "moving_averages", "latest_rates", "read_database")
+    }
+    with duckdb.connect(str(data_dir / "read.duckdb"), read_only=True) as connection:
+        assert connection.sql("SELECT DISTINCT exchange FROM latest_rates").fetchall() == [
+            ("hyperliquid",)
+        ]
+        status = dict(connection.sql("SELECT exchange, status FROM collector_status").fetchall())
+        (error,) = connection.sql(
+            "SELECT last_error FROM collector_status WHERE exchange = 'bybit'"
+        ).fetchall()[0]
+    assert status == {"hyperliquid": "ok", "bybit": "failing"}
+    assert "blocked from this location" in error
+
+
+def test_day_windows_and_keys_are_inverse() -> None:
+    keys = ["2026-02-27", "2026-02-28", "2026-03-01"]
+    window = day_window(keys)
+    assert window.end_ms - window.start_ms == 3 * 86_400_000
+    assert day_keys(window) == keys

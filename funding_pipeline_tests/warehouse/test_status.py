@@ -1,0 +1,186 @@
+"""What `read_status` finds, against databases whose figures are known by hand."""
+
+import os
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pytest
+
+from funding_pipeline.domain.records import Window
+from funding_pipeline.settings import Settings
+from funding_pipeline.warehouse.database import Database, milliseconds
+from funding_pipeline.warehouse.ledger import end_load, start_load
+from funding_pipeline.warehouse.publish import publish
+from funding_pipeline.warehouse.status import (
+    COVERAGE_SPAN,
+    NEVER,
+    ExchangeStatus,
+    Status,
+    read_status,
+)
+
+NOW = datetime(2026, 3, 31, 12, 30)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+UNTIL = datetime(2026, 3, 31, 12)
+
+
+def _market(
+    connection: duckdb.DuckDBPyConnection,
+    market: str,
+    *,
+    listed_at: datetime | None = None,
+    status: str = "live",
+    last: datetime | None = None,
+    exchange: str = "bybit",
+) -> None:
+    connection.execute(
+        """INSERT INTO markets BY NAME SELECT nextval('market_ids')::INTEGER AS market_id,
+        $e AS exchange, $m AS market, $m AS symbol, 1 AS multiplier, 'USD' AS quote,
+        'USD' AS settle, $s AS status, $n AS first_seen, $n AS last_seen,
+        $listed::TIMESTAMP AS listed_at, $last::TIMESTAMP AS last_settlement""",
+        {"e": exchange, "m": market, "s": status, "n": NOW, "listed": listed_at, "last": last},
+    )
+
+
+def _collected(
+    connection: duckdb.DuckDBPyConnection, market: str, start: datetime, end: datetime
+) -> None:
+    connection.execute(
+        "INSERT INTO collected_windows VALUES ('bybit', ?, ?, ?, 1, 'collected', 1)",
+        [market, start, end],
+    )
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection,
+    started: datetime,
+    ended: datetime | None = None,
+    error: str | None = None,
+) -> int:
+    load_id = start_load(connection, "bybit", "tick", Window(0, 1), started)
+    if ended:
+        end_load(
+            connection,
+            load_id,
+            "failed" if error else "complete",
+            rows_new=7,
+            rows_changed=0,
+            requests=1,
+            error=error,
+            now=ended,
+        )
+    return load_id
+
+
+def _status(database: Database, settings: Settings, *names: str) -> Status:
+    publish(database)
+    return read_status(settings.read_path, names, now=NOW)
+
+
+def _bybit(database: Database, settings: Settings) -> ExchangeStatus:
+    (exchange,) = _status(database, settings, "bybit").exchanges
+    return exchange
+
+
+def test_nothing_published(settings: Settings) -> None:
+    status = read_status(settings.read_path, ["bybit"], now=NOW)
+    assert (status.published, status.age_s) == (None, None)
+    assert status.exchanges == (ExchangeStatus("bybit", NEVER),)
+    assert not settings.data_dir.exists()
+
+
+def test_the_age_of_the_publication_is_in_utc(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(database)
+    stamp = (NOW - 90 * timedelta(seconds=1)).replace(tzinfo=UTC).timestamp()
+    os.utime(settings.read_path, (stamp, stamp))
+    monkeypatch.setenv("TZ", "America/New_York")
+    status = read_status(settings.read_path, [], now=NOW)
+    assert (status.published, status.age_s) == (NOW - timedelta(seconds=90), 90)
+
+
+def test_coverage_is_weighted_by_the_hours_of_live_markets(
+    database: Database, settings: Settings
+) -> None:
+    with database.open() as connection:
+        # Listed for 10 of the 30 days, all collected and a day beyond on each side.
+        _market(connection, "young", listed_at=UNTIL - 10 * DAY)
+        _collected(connection, "young", UNTIL - 11 * DAY, UNTIL + HOUR)
+        # No listing date: live for 30 days; 6 and 3 of them collected, older ones do not count.
+        _market(connection, "old")
+        _collected(connection, "old", UNTIL - 33 * DAY, UNTIL - 24 * DAY)
+        _collected(connection, "old", UNTIL - 5 * DAY, UNTIL - 2 * DAY)
+        # Live and never collected: counts below the line.
+        _market(connection, "bare", listed_at=UNTIL - 2 * DAY)
+        # Neither of these counts.
+        _market(connection, "gone", status="delisted")
+        _market(connection, "coming", listed_at=UNTIL + DAY)
+    exchange = _bybit(database, settings)
+    assert exchange.coverage_30d == pytest.approx((10 + 9) / (10 + 30 + 2), rel=1e-12)
+    assert exchange.markets_live == 4
+    assert timedelta(days=30) == COVERAGE_SPAN
+
+
+def test_full_coverage_is_one(database: Database, settings: Settings) -> None:
+    with database.open() as connection:
+        _market(connection, "a")
+        _collected(connection, "a", UNTIL - 40 * DAY, NOW)
+    assert _bybit(database, settings).coverage_30d == 1.0
+
+
+def test_no_live_markets_no_coverage(database: Database, settings: Settings) -> None:
+    with database.open() as connection:
+        _market(connection, "gone", status="unlisted", last=NOW - 5 * HOUR)
+    exchange = _bybit(database, settings)
+    assert (exchange.markets_live, exchange.coverage_30d) == (0, None)
+    assert (exchange.last_settlement, exchange.lag_s) == (NOW - 5 * HOUR, 5 * 3600)
+
+
+def test_a_failure_after_a_success(database: Database, settings: Settings) -> None:
+    with database.open() as connection:
+        _load(connection, NOW - 3 * HOUR, NOW - 2 * HOUR)
+        _load(connection, NOW - HOUR, NOW - HOUR / 2, "blocked from this location")
+    exchange = _bybit(database, settings)
+    assert exchange.status == "failing"
+    assert exchange.last_run == exchange.last_error_at == NOW - HOUR / 2
+    assert exchange.last_success == NOW - 2 * HOUR
+    assert exchange.last_error == "blocked from this location"
+    assert (exchange.total_runs, exchange.total_records) == (2, 14)
+    assert exchange.open_loads == ()
+
+
+def test_open_loads_are_running_for_a_day_and_interrupted_then(
+    database: Database, settings: Settings
+) -> None:
+    with database.open() as connection:
+        forgotten = _load(connection, NOW - 40 * DAY)
+        overtaken = _load(connection, NOW - 6 * DAY)
+        _load(connection, NOW - 5 * DAY, NOW - 4 * DAY)
+        old = _load(connection, NOW - 25 * HOUR)
+        fresh = _load(connection, NOW - 23 * HOUR)
+    loads = {load.load_id: load.state for load in _bybit(database, settings).open_loads}
+    assert loads == {old: "interrupted", fresh: "running"}
+    assert not {forgotten, overtaken} & loads.keys()
+
+
+def test_exchanges_that_this_version_does_not_know_are_listed_too(
+    database: Database, settings: Settings
+) -> None:
+    with database.open() as connection:
+        _market(connection, "X", exchange="zebra")
+        _market(connection, "X", exchange="ant")
+    names = [e.name for e in _status(database, settings, "hyperliquid", "bybit").exchanges]
+    assert names == ["hyperliquid", "bybit", "ant", "zebra"]
+
+
+def test_times_of_the_database_survive_any_time_zone(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    with database.open() as connection:
+        _market(connection, "a", last=NOW)
+    found = _bybit(database, settings).last_settlement
+    assert found is not None
+    assert milliseconds(found) == milliseconds(NOW)
