@@ -5,7 +5,7 @@ import dagster as dg
 from funding_pipeline.defs.derived import derived_assets
 from funding_pipeline.defs.ingest import ingest_assets
 from funding_pipeline.defs.jobs import jobs
-from funding_pipeline.defs.resources import Pipeline
+from funding_pipeline.defs.resources import Pipeline, published_database
 from funding_pipeline.defs.schedules import hourly_schedule
 from funding_pipeline.defs.sensors import watermark_sensor
 from funding_pipeline.exchanges.registry import select
@@ -21,7 +21,7 @@ def defs() -> dg.Definitions:
         jobs=jobs(exchanges),
         schedules=[hourly_schedule(exchanges)],
         sensors=[watermark_sensor()],
-        resources={"pipeline": Pipeline()},
+        resources={"pipeline": Pipeline(), "published": published_database()},
         # Steps are asynchronous inside or short; processes of their own would only cost.
         executor=dg.in_process_executor,
     )

@@ -7,6 +7,7 @@ Belongs here: running the derivation and the publication, and what they report. 
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
+from dagster_duckdb import DuckDBResource
 
 from funding_pipeline.defs.columns import table_metadata
 from funding_pipeline.defs.resources import Pipeline
@@ -74,10 +75,18 @@ def derived_assets(exchanges: Sequence[Exchange]) -> list[dg.AssetsDefinition]:
             "Readers never meet a lock."
         ),
     )
-    def read_database(pipeline: Pipeline) -> dg.MaterializeResult[None]:
+    def read_database(pipeline: Pipeline, published: DuckDBResource) -> dg.MaterializeResult[None]:
         publication = publish(pipeline.database())
+        with published.get_connection() as connection:
+            rows, markets, newest = connection.execute(
+                """SELECT (SELECT count(*) FROM settlements), count(last_settlement),
+                          max(last_settlement) FROM markets"""
+            ).fetchall()[0]
         return dg.MaterializeResult(
             metadata={
+                "dagster/row_count": rows,
+                "markets": markets,
+                "newest_settlement": f"{newest} UTC",
                 "dagster/uri": dg.MetadataValue.path(publication.path.absolute()),
                 "size_mb": round(publication.size_bytes / 1e6, 3),
                 "seconds": round(publication.seconds, 3),

@@ -3,6 +3,7 @@
 import time
 
 import dagster as dg
+from dagster_duckdb import DuckDBResource
 
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.database import Database
@@ -22,3 +23,10 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
     def now_ms(self) -> int:
         """UTC milliseconds."""
         return time.time_ns() // 1_000_000
+
+
+def published_database() -> DuckDBResource:
+    """read.duckdb, read-only: what anybody's own assets should read from."""
+    return DuckDBResource(
+        database=str(Settings().read_path), connection_config={"access_mode": "READ_ONLY"}
+    )

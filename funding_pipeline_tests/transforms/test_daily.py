@@ -48,20 +48,20 @@ def test_a_day_whose_interval_changes_8_4_1_with_an_odd_step() -> None:
     assert day["covered_hours"] == day["live_hours"] == 24
     assert day["coverage"] == 1.0
     # 8 h at 0.0001, 4 h at -0.0001, 3 h at 0.0003, 9 h at 0.00001
-    assert day["rate_hourly_mean"] == pytest.approx(0.00139 / 24, rel=1e-12)
-    assert day["apr_mean"] == pytest.approx(0.00139 / 24 * 8760, rel=1e-12)
-    assert day["rate_sum"] == pytest.approx(0.0008 - 0.0004 + 0.0012 + 0.00009, rel=1e-12)
+    assert day["rate_hourly_mean"] == pytest.approx(0.00139 / 24, rel=1e-12, abs=0)
+    assert day["apr_mean"] == pytest.approx(0.00139 / 24 * 8760, rel=1e-12, abs=0)
+    assert day["rate_sum"] == pytest.approx(0.0008 - 0.0004 + 0.0012 + 0.00009, rel=1e-12, abs=0)
     assert day["rate_hourly_open"] == 0.0001
     assert day["rate_hourly_close"] == 0.00001
     assert day["rate_hourly_min"] == -0.0001
-    assert day["rate_hourly_max"] == pytest.approx(0.0003, rel=1e-12)
+    assert day["rate_hourly_max"] == pytest.approx(0.0003, rel=1e-12, abs=0)
     assert day["positive_share"] == 20 / 24
 
 
 def test_an_8_hour_settlement_at_04_belongs_wholly_to_the_day_before() -> None:
     days = stats(series((12, 0.001, 8), (20, 0.002, 8), (28, 0.004, 8), (36, 0.008, 8)))
     assert days["day"].to_list() == [JAN_1, date(2025, 1, 2)]
-    assert days["rate_sum"].to_list() == pytest.approx([0.007, 0.008], rel=1e-12)
+    assert days["rate_sum"].to_list() == pytest.approx([0.007, 0.008], rel=1e-12, abs=0)
     assert days["covered_hours"].to_list() == [24, 8]
 
 
@@ -88,7 +88,7 @@ def test_the_day_goes_by_the_quoted_interval_not_by_the_covered_hours() -> None:
 def test_a_hole_lowers_the_coverage_and_leaves_the_mean_to_the_rest() -> None:
     day = stats(series((8, 0.0008, 8), (24, 0.0016, 8))).row(0, named=True)
     assert day["coverage"] == 16 / 24
-    assert day["rate_hourly_mean"] == pytest.approx(0.00015, rel=1e-12)
+    assert day["rate_hourly_mean"] == pytest.approx(0.00015, rel=1e-12, abs=0)
 
 
 def test_live_hours_end_with_now_floored_to_the_hour() -> None:

@@ -47,8 +47,8 @@ CHANGING = series(
 def test_a_window_over_interval_changes_and_an_odd_step() -> None:
     figures = window(averages(CHANGING, 24))
     total = 8 * 0.0001 - 8 * 0.0002 + 3 * 0.0003 + 4 * 0.0001 + 0.0005
-    assert figures["rate_hourly_mean"] == pytest.approx(total / 24, rel=1e-12)
-    assert figures["apr"] == pytest.approx(total / 24 * 8760, rel=1e-12)
+    assert figures["rate_hourly_mean"] == pytest.approx(total / 24, rel=1e-12, abs=0)
+    assert figures["apr"] == pytest.approx(total / 24 * 8760, rel=1e-12, abs=0)
     assert (figures["covered_hours"], figures["coverage"], figures["settlements"]) == (24, 1, 5)
 
 
@@ -56,7 +56,7 @@ def test_a_window_s_edges_cut_the_settlements_they_meet() -> None:
     # (-3, 21] holds all of the first two rows and the odd step, and 2 of the 4 hours to 23:00.
     figures = window(averages(CHANGING, 21, life=(at(0), None)))
     total = 8 * 0.0001 - 8 * 0.0002 + 3 * 0.0003 + 2 * 0.0001
-    assert figures["rate_hourly_mean"] == pytest.approx(total / 21, rel=1e-12)
+    assert figures["rate_hourly_mean"] == pytest.approx(total / 21, rel=1e-12, abs=0)
     assert (figures["covered_hours"], figures["settlements"]) == (21, 4)
     # (6, 30] holds 2 of the first row's hours, but the 6 h after the last stamp are a hole.
     figures = window(averages(CHANGING, 30))
@@ -75,7 +75,7 @@ def test_a_hole_is_no_zero() -> None:
     rows = series((8, 0.0008, 8), (12, 0.0004, 4), (24, 0.0008, 8))  # 12..16 is missing
     figures = window(averages(rows, 24))
     assert figures["covered_hours"] == 20
-    assert figures["rate_hourly_mean"] == pytest.approx(0.0001, rel=1e-12)
+    assert figures["rate_hourly_mean"] == pytest.approx(0.0001, rel=1e-12, abs=0)
 
 
 def test_a_listing_within_the_window_shortens_what_has_to_be_covered() -> None:
@@ -114,7 +114,7 @@ def test_a_huge_rate_elsewhere_does_not_blur_a_tiny_mean() -> None:
         (60, -0.04, 1),
     )
     figures = window(averages(rows, 59))
-    assert figures["rate_hourly_mean"] == pytest.approx(1e-13, rel=1e-12)
+    assert figures["rate_hourly_mean"] == pytest.approx(1e-13, rel=1e-12, abs=0)
 
 
 def test_opposite_rates_leave_what_they_differ_by() -> None:

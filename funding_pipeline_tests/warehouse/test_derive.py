@@ -89,7 +89,8 @@ def test_ticks_one_after_the_other_equal_a_rebuild(stocked: Database) -> None:
     assert owed(stocked) == []
     now = timestamp(at(END)) + timedelta(minutes=40)
     pieces = derived(stocked)
-    assert len(pieces["base.daily_stats"]) == 40 + 35
+    # Each market's first row pays for hours of the day before.
+    assert len(pieces["base.daily_stats"]) == 41 + 36
     assert pieces == rebuilt(stocked, now)
 
 
@@ -241,13 +242,13 @@ def test_a_day_of_an_eight_hour_market_is_the_sum_of_its_three_settlements(
 
 
 def test_midnights_of_an_outage_are_filled_once_settlements_go_on(stocked: Database) -> None:
-    """Three days without a settlement, with ticks that found nothing; then it goes on."""
+    """Six days without a settlement, with ticks that found nothing; then it goes on."""
     outage = {
-        "AAA": [r for r in HISTORY["AAA"] if not at(35 * 24) < r.time_ms < at(38 * 24)],
-        "BBB": [r for r in HISTORY["BBB"] if not at(35 * 24) < r.time_ms < at(38 * 24)],
+        market: [r for r in sent_rows if not at(32 * 24) < r.time_ms < at(38 * 24)]
+        for market, sent_rows in HISTORY.items()
     }
-    tick(stocked, outage, 0, 35 * 24)
-    for day in (36, 37, 38):
+    tick(stocked, outage, 0, 32 * 24)
+    for day in range(33, 39):
         tick(stocked, outage, (day - 1) * 24, day * 24)
     tick(stocked, outage, 38 * 24, END)
     now = timestamp(at(END)) + timedelta(minutes=40)
