@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := data/demo
 
-.PHONY: setup start demo test lint
+.PHONY: setup start demo test test-duckdb-1 lint
 
 setup: .venv/.done .env
 
@@ -26,11 +26,18 @@ start: setup
 # Invented markets from a local sandbox, in a data folder and Dagster home of their own.
 demo: setup
 	@mkdir -p $(DEMO)
-	@sed 's#data/\.dagster#$(DEMO)/.dagster#' dagster.yaml > $(DEMO)/dagster.yaml
+	@sed 's#data/\.dagster#.dagster#' dagster.yaml > $(DEMO)/dagster.yaml
 	@PATH="$(CURDIR)/$(BIN):$$PATH" DEMO="$(CURDIR)/$(DEMO)" bash scripts/demo.sh
 
 test: setup
 	$(BIN)/pytest -n 2
+
+# The same tests on the older DuckDB that is supported.
+test-duckdb-1:
+	$(PYTHON) -m venv .venv-duckdb-1
+	grep -v '^duckdb==' constraints.txt > .venv-duckdb-1/constraints.txt
+	.venv-duckdb-1/bin/pip install --quiet --constraint .venv-duckdb-1/constraints.txt --editable '.[dev]' 'duckdb==1.5.*'
+	.venv-duckdb-1/bin/pytest -n 2
 
 lint: setup
 	$(BIN)/ruff check .

@@ -3,7 +3,9 @@
 # Called by `make demo`, which sets DEMO (data folder and Dagster home) and PATH.
 set -euo pipefail
 
+root=$PWD
 log="$DEMO/sandbox.log"
+cd "$DEMO" # whose dagster.yaml holds, and where no .env points at the real data
 funding sandbox --no-limits --markets 25 --port 0 >"$log" 2>&1 &
 sandbox=$!
 trap 'kill "$sandbox" 2>/dev/null || true' EXIT
@@ -23,4 +25,4 @@ echo
 echo "Query it:   duckdb -readonly $DEMO/read.duckdb \"FROM latest_rates ORDER BY apr DESC LIMIT 10\""
 echo "See it:     http://127.0.0.1:${DEMO_PORT:-3000}    (Ctrl-C ends it)"
 echo
-dagster dev --port "${DEMO_PORT:-3000}"
+dagster dev --workspace "$root/workspace.yaml" --port "${DEMO_PORT:-3000}"

@@ -57,7 +57,8 @@ def run_backfill(
             reports.append(report)
             out.finished(report)
     _derive_and_publish(database)
-    _report_to_dagster(reports, window)
+    if not markets:
+        _report_to_dagster(reports, window)
     return _verdict(reports, database)
 
 
@@ -102,15 +103,20 @@ def _derive_and_publish(database: Database) -> None:
 
 
 def _report_to_dagster(reports: Sequence[LoadReport], window: Window) -> None:
-    """Let the asset graph show what was collected here. The data are safe whatever happens."""
+    """Let the asset graph show what was collected here. The data are safe whatever happens.
+
+    Not for single markets: a partition of the graph stands for all markets of its exchange.
+    """
     if not os.environ.get("DAGSTER_HOME"):
         return
     try:
         from funding_pipeline.defs.report import report_backfill
 
-        report_backfill(reports, window)
+        told = report_backfill(reports, window)
     except Exception as error:  # noqa: BLE001 - a foreign system: anything may come
         click.echo(f"warning: Dagster was not told: {type(error).__name__}: {error}", err=True)
+    else:
+        click.echo(f"told Dagster of {told:,} collected days, counted per exchange")
 
 
 def _verdict(reports: Sequence[LoadReport], database: Database) -> int:

@@ -16,7 +16,8 @@ from funding_pipeline.warehouse.database import utc_now
 from funding_pipeline.warehouse.derive import derive
 from funding_pipeline.warehouse.publish import publish
 
-_TABLES = {
+PUBLISHED = "read_database"
+TABLES = {
     "daily_stats": "Per market and UTC day: realised funding, time-weighted mean, extremes, "
     "coverage.",
     "apr": "Hourly APR per market on one grid, so that markets of different intervals line up. "
@@ -42,7 +43,7 @@ def derived_assets(exchanges: Sequence[Exchange]) -> list[dg.AssetsDefinition]:
                 owners=["team:funding"],
                 metadata=table_metadata(table),
             )
-            for table, text in _TABLES.items()
+            for table, text in TABLES.items()
         ],
     )
     def derive_tables(
@@ -61,12 +62,13 @@ def derived_assets(exchanges: Sequence[Exchange]) -> list[dg.AssetsDefinition]:
             "daily_stats": done.daily_rows,
             "moving_averages": done.average_rows,
         }
-        for table in _TABLES:
+        for table in TABLES:
             rows = {"rows_written": written[table]} if table in written else {}
             yield dg.MaterializeResult(asset_key=table, metadata={**shared, **rows})
 
     @dg.asset(
-        deps=list(_TABLES),
+        name=PUBLISHED,
+        deps=list(TABLES),
         group_name="published",
         kinds={"duckdb"},
         owners=["team:funding"],

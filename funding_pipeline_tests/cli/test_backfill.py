@@ -210,10 +210,11 @@ class Told:
         module.report_backfill = self._report  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
-    def _report(self, reports: Any, window: Window) -> None:
+    def _report(self, reports: Any, window: Window) -> int:
         self.calls.append((sorted(report.exchange for report in reports), window))
         if self._failure:
             raise self._failure
+        return 6
 
 
 def test_dagster_is_told_where_it_has_a_home(
@@ -224,7 +225,11 @@ def test_dagster_is_told_where_it_has_a_home(
     assert run(*MAY).exit_code == 0
     assert told.calls == []
     Path(".env").write_text("DAGSTER_HOME=/somewhere\n")
-    assert run(*MAY).exit_code == 0
+    assert run(*MAY, "--market", "BTC").exit_code == 0
+    assert told.calls == []  # a day with one market is no collected day
+    result = run(*MAY)
+    assert result.exit_code == 0
+    assert "told Dagster of 6 collected days" in result.output
     assert told.calls == [(["bybit", "hyperliquid"], Window(1_746_057_600_000, 1_746_316_800_000))]
     assert "DAGSTER_HOME" not in os.environ  # in force for the command only
 

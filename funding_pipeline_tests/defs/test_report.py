@@ -27,3 +27,4 @@ def test_collected_days_count_as_materialised_and_failed_exchanges_do_not(home: 
         days = instance.get_materialized_partitions(dg.AssetKey("bybit"))
         assert days == {"2026-03-01", "2026-03-02"}
         assert not instance.get_materialized_partitions(dg.AssetKey("hyperliquid"))
+        assert instance.get_latest_materialization_event(dg.AssetKey("read_database"))

@@ -1,6 +1,8 @@
 """What `read_status` finds, against databases whose figures are known by hand."""
 
 import os
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -23,6 +25,15 @@ NOW = datetime(2026, 3, 31, 12, 30)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 UNTIL = datetime(2026, 3, 31, 12)
+
+
+@pytest.fixture
+def _new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/New_York")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 def _market(
@@ -90,13 +101,11 @@ def test_nothing_published(settings: Settings) -> None:
     assert not settings.data_dir.exists()
 
 
-def test_the_age_of_the_publication_is_in_utc(
-    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("_new_york")
+def test_the_age_of_the_publication_is_in_utc(database: Database, settings: Settings) -> None:
     publish(database)
     stamp = (NOW - 90 * timedelta(seconds=1)).replace(tzinfo=UTC).timestamp()
     os.utime(settings.read_path, (stamp, stamp))
-    monkeypatch.setenv("TZ", "America/New_York")
     status = read_status(settings.read_path, [], now=NOW)
     assert (status.published, status.age_s) == (NOW - timedelta(seconds=90), 90)
 
@@ -175,10 +184,10 @@ def test_exchanges_that_this_version_does_not_know_are_listed_too(
     assert names == ["hyperliquid", "bybit", "ant", "zebra"]
 
 
+@pytest.mark.usefixtures("_new_york")
 def test_times_of_the_database_survive_any_time_zone(
-    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    database: Database, settings: Settings
 ) -> None:
-    monkeypatch.setenv("TZ", "America/New_York")
     with database.open() as connection:
         _market(connection, "a", last=NOW)
     found = _bybit(database, settings).last_settlement
