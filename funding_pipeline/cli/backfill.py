@@ -25,6 +25,7 @@ from funding_pipeline.exchanges.registry import select
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.database import Database, milliseconds, utc_now
 from funding_pipeline.warehouse.derive import derive
+from funding_pipeline.warehouse.ledger import MixedOriginError
 from funding_pipeline.warehouse.markets import known_markets
 from funding_pipeline.warehouse.publish import publish
 
@@ -53,9 +54,14 @@ def run_backfill(
         job = Job("backfill", window, frozenset(markets))
         now_ms = milliseconds(utc_now())
         reports = []
-        for report in collect_each(chosen, job, settings, database, now_ms=now_ms, progress=out):
-            reports.append(report)
-            out.finished(report)
+        try:
+            for report in collect_each(
+                chosen, job, settings, database, now_ms=now_ms, progress=out
+            ):
+                reports.append(report)
+                out.finished(report)
+        except MixedOriginError as error:
+            raise click.UsageError(str(error)) from None
     _derive_and_publish(database)
     if not markets:
         _report_to_dagster(reports, window)

@@ -112,8 +112,8 @@ class ExchangeClient:
                 headers=self._headers(request),
                 timeout=_TIMEOUT,
             )
-        except httpx.TransportError as error:
-            detail = f"{type(error).__name__}: {error or 'no answer'}"
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            detail = f"{type(error).__name__}: {str(error) or 'no answer'}"
             host = httpx.URL(self._origins[request.origin]).host
             raise TransientError(name, request.endpoint, f"{host}: {detail}") from error
         if refusal := self._refusal(request, response):

@@ -138,6 +138,19 @@ class _Load:
 
     async def run(self) -> LoadReport:
         """Collect; every failure ends in the report and in the ledger."""
+        try:
+            await self._load()
+        except asyncio.CancelledError:
+            self._report.outcome, self._report.error = "interrupted", "interrupted"
+            raise
+        finally:
+            self._budget.close()
+            if self._load_id is not None:
+                await asyncio.to_thread(self._end, self._load_id)
+        logger.info(self._report.summary())
+        return self._report
+
+    async def _load(self) -> None:
         started = time.monotonic()
         listed: Sequence[Market] | None = None
         try:
@@ -153,13 +166,7 @@ class _Load:
             # A defect or a full disk: loud here, but the other exchanges go on.
             logger.exception("%s: collection broke", self._spec.name)
             self._fail("; ".join(f"{type(e).__name__}: {e}" for e in unexpected.exceptions))
-        finally:
-            self._budget.close()
         self._report.seconds = time.monotonic() - started
-        if self._load_id is not None:
-            await asyncio.to_thread(self._end, self._load_id)
-        logger.info(self._report.summary())
-        return self._report
 
     def _fail(self, message: str) -> None:
         self._report.outcome = "failed"
@@ -179,7 +186,7 @@ class _Load:
         units = plan(self._job, self._spec, known.values(), covered, self._now_ms)
         self._report.markets_listed = len(listed)
         self._report.markets_asked = len({unit.market for unit in units})
-        self._report.unknown_markets = self._job.markets - known.keys()
+        self._report.unknown_markets = self._job.markets.difference(known)
         self._report.newest_ms = max(
             (m.last_settlement_ms for m in known.values() if m.last_settlement_ms), default=None
         )
@@ -195,7 +202,7 @@ class _Load:
                 try:
                     raw = await self._client.run(self._exchange.history(unit.market, unit.ask))
                 except ExchangeError as error:
-                    self._note_failure(unit, error, len(units))
+                    self._note_failure(unit, error)
                 else:
                     await self._take(answered(self._spec, unit, raw, self._now_ms))
 
@@ -206,8 +213,8 @@ class _Load:
         finally:
             await self._flush()
 
-    def _note_failure(self, unit: Unit, error: ExchangeError, total: int) -> None:
-        failures = self._report.failures
+    def _note_failure(self, unit: Unit, error: ExchangeError) -> None:
+        failures, total = self._report.failures, self._report.markets_asked
         failures[unit.market] = f"{unit.market}: {error}"
         logger.warning("%s", failures[unit.market])
         self._report.outcome = "partial"

@@ -74,9 +74,14 @@ def plan(
         units += [
             Unit(market.market, window, _ask(spec, window, covered, listed, now_ms))
             for window in missing
-            if window.end_ms > window.start_ms
+            if _holds_a_slot(window)
         ]
     return units
+
+
+def _holds_a_slot(window: Window) -> bool:
+    """Settlements sit on whole hours: a window without one is collected as it is."""
+    return -(-window.start_ms // HOUR_MS) * HOUR_MS < window.end_ms
 
 
 def _due(market: KnownMarket, now_ms: int) -> bool:
@@ -136,5 +141,8 @@ def forecast(
         expected = hours // (intervals.get(unit.market) or 1)
         rows += expected
         requests += max(1, math.ceil(expected / spec.page_rows))
-    seconds = max((requests / limit.weight * limit.seconds for limit in spec.limits), default=0.0)
+    seconds = max(
+        (requests * spec.page_weight / limit.weight * limit.seconds for limit in spec.limits),
+        default=0.0,
+    )
     return Forecast(len(units), requests, rows, seconds)

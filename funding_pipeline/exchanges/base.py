@@ -53,7 +53,8 @@ class ExchangeSpec:
     and only the current one is known (then spacing decides for the past), or "row" where each row
     carries it. max_abs_rate: bound of a believable rate per interval, as a fraction.
     settles_within_s: a settlement is published at most so long after its hour; what is younger
-    than that and missing is not yet a hole.
+    than that and missing is not yet a hole. page_rows, page_weight: rows and weight of a full page
+    of history; for planning, never to decide that a page was the last.
     """
 
     name: str
@@ -67,6 +68,7 @@ class ExchangeSpec:
     interval: FixedInterval | Literal["declared", "row"]
     max_abs_rate: float
     page_rows: int
+    page_weight: int = 1
     limits: tuple[RateLimit, ...]
     concurrency: int = 8
     settles_within_s: int = 35 * 60

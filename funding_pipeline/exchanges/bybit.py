@@ -216,7 +216,10 @@ class Bybit:
         """A 403 for asking too often, or a retCode other than 0 in an answer of status 200."""
         if status == 403 and b"access too frequent" in body:
             return RateLimitedError(SPEC.name, request.endpoint, "403 access too frequent")
-        if status != 200 or body.startswith(b'{"retCode":0,'):
+        text = body.strip()
+        if status != 200 or not (text.startswith(b"{") and text.endswith(b"}")):
+            return None  # a page, or cut short: the client tells
+        if text.startswith(b'{"retCode":0,'):
             return None
         answer = decode(body, _STATUS, SPEC.name, request.endpoint)
         detail = f"retCode {answer.retCode}: {answer.retMsg}"

@@ -38,6 +38,7 @@ SPEC = ExchangeSpec(
     interval=FixedInterval(((0, 8), (1_686_186_000_000, 1))),  # 2023-06-08T01:00Z
     max_abs_rate=0.04,  # documented cap: 4 % an hour
     page_rows=500,
+    page_weight=45,
     limits=(RateLimit(1200, 60.0),),
 )
 

@@ -134,7 +134,11 @@ def _config(app: object) -> uvicorn.Config:
 def _listen(port: int) -> socket.socket:
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((_HOST, port))
+    try:
+        listening.bind((_HOST, port))
+    except OSError:
+        listening.close()
+        raise
     return listening
 
 

@@ -93,8 +93,6 @@ def _reach(dirty: pl.DataFrame) -> pl.DataFrame:
 
 def _grid(reach: pl.DataFrame, *, from_: pl.Expr, until: datetime, step: timedelta) -> pl.DataFrame:
     until_expr = pl.min_horizontal("end", pl.lit(until, dtype=TIME))
-    return (
-        reach.select("market_id", as_of=pl.datetime_ranges(from_, until_expr, step))
-        .explode("as_of")
-        .drop_nulls()
+    return reach.select("market_id", as_of=pl.datetime_ranges(from_, until_expr, step)).explode(
+        "as_of", empty_as_null=False
     )

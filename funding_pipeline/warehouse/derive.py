@@ -41,6 +41,7 @@ def derive(database: Database, *, now: datetime) -> Derivation:
     started = time.monotonic()
     done = Derivation()
     with database.open() as connection:
+        _owe_ended_days(connection, now)
         owed = connection.execute(
             """SELECT market_id, min(day), max(day), count(*) FROM dirty_days
             GROUP BY market_id ORDER BY market_id"""
@@ -91,7 +92,7 @@ def _derive_chunk(
     settlements = _settlements(connection, markets, dirty_frame)
     lives = _lives(connection, markets)
     daily = daily_stats(settlements, lives, now=now).join(days, on=["market_id", "day"], how="semi")
-    averages = moving_averages(settlements, lives, points)
+    averages = moving_averages(settlements, lives, _settled(connection, points))
     with (
         visible(connection, "dirty", dirty_frame),
         visible(connection, "days", days),
@@ -108,6 +109,30 @@ def _derive_chunk(
         )
     done.daily_rows += len(daily)
     done.average_rows += len(averages)
+
+
+def _settled(connection: duckdb.DuckDBPyConnection, points: pl.DataFrame) -> pl.DataFrame:
+    """Points up to each market's newest settlement: what comes after it is not known yet, and a
+    table that is kept up to date must not depend on when it was last looked at.
+    """
+    with visible(connection, "points", points):
+        frame: pl.DataFrame = connection.sql(
+            """SELECT p.* FROM points p JOIN markets m USING (market_id)
+            WHERE p.as_of <= m.last_settlement"""
+        ).pl()
+    return frame
+
+
+def _owe_ended_days(connection: duckdb.DuckDBPyConnection, now: datetime) -> None:
+    """A day that was derived before it ended counted its live hours only up to then."""
+    connection.execute(
+        """INSERT INTO dirty_days
+        SELECT market_id, day, $now FROM base.daily_stats
+        WHERE day < CAST($now AS DATE)
+          AND day >= (SELECT CAST(max(ended) AS DATE) FROM derivations)
+        EXCEPT SELECT market_id, day, $now FROM dirty_days""",
+        {"now": now},
+    )
 
 
 def _replace(

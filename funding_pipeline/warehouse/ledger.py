@@ -16,8 +16,8 @@ from funding_pipeline.warehouse.database import timestamp, transaction, visible
 
 Reason = Literal["tick", "backfill", "manual"]
 Origin = Literal["live", "sandbox"]
-Outcome = Literal["complete", "partial", "failed"]
-_STATUS = {"complete": "ok", "partial": "partial", "failed": "failing"}
+Outcome = Literal["complete", "partial", "failed", "interrupted"]
+_STATUS = {"complete": "ok", "partial": "partial", "failed": "failing", "interrupted": "partial"}
 
 
 @dataclass(frozen=True, slots=True)

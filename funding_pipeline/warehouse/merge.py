@@ -110,6 +110,15 @@ def _merge_settlements(
             FROM batch WHERE fate = 'new' ORDER BY funding_time, market_id""",
             [load_id, now],
         )
+        # Points between the newest settlement so far and these become known only now.
+        connection.execute(
+            """INSERT INTO dirty_days
+            SELECT DISTINCT m.market_id, CAST(m.last_settlement - INTERVAL 1 HOUR AS DATE),
+                   CAST(? AS TIMESTAMP)
+            FROM batch b JOIN markets m USING (market_id)
+            WHERE b.fate = 'new' AND b.funding_time > m.last_settlement""",
+            [now],
+        )
         connection.execute(
             """UPDATE markets SET
                 first_settlement = least(coalesce(first_settlement, b.first), b.first),

@@ -177,6 +177,17 @@ def test_a_database_of_a_newer_version(run: Run, serve: Serve) -> None:
     assert "newer version" in result.output
 
 
+def test_sandbox_and_live_data_do_not_mix(
+    run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve()
+    assert run(*MAY).exit_code == 0
+    monkeypatch.delenv("FUNDING_SANDBOX_URL")
+    result = run(*MAY)
+    assert result.exit_code == 2
+    assert "holds sandbox data" in result.output
+
+
 def test_a_lock_that_is_never_released(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "LOCK_TIMEOUT_S", 0.05)
     Path("data").mkdir()

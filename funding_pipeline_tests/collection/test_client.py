@@ -125,7 +125,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch, *answers: httpx.Response) -> list[fl
         slept.append(seconds)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tenacity.asyncio._portable_async_sleep", sleep, raising=True)
+        patch.setattr(asyncio, "sleep", sleep)
         asyncio.run(ask(Script(*answers), back_off=None))
     return slept
 

@@ -154,6 +154,15 @@ def test_many_days_touch_what_each_of_them_touches(days: list[tuple[int, int]], 
     assert points_to_refresh(dirty(*every), now=at(now)).rows() == sorted(one_by_one)
 
 
+@pytest.mark.parametrize(("apart", "between"), [(32, []), (33, [at(24 * 32)])])
+def test_between_dirty_days_far_apart_lie_untouched_midnights(
+    apart: int, between: list[datetime]
+) -> None:
+    two = dirty((7, at(0).date()), (7, at(24 * apart).date()))
+    touched = set(points_to_refresh(two, now=LONG_AFTER)["as_of"])
+    assert [t for t in (at(24 * n) for n in range(apart)) if t not in touched] == between
+
+
 def test_nothing_dirty_gives_empty_frames_of_the_schema() -> None:
     none = points_to_refresh(dirty(), now=LONG_AFTER)
     assert none.is_empty()

@@ -93,7 +93,7 @@ CREATE TABLE loads (
     window_to    TIMESTAMP NOT NULL,
     started      TIMESTAMP NOT NULL,
     ended        TIMESTAMP,         -- null: running, or killed
-    outcome      VARCHAR,           -- complete | partial | failed
+    outcome      VARCHAR,           -- complete | partial | failed | interrupted
     rows_new     BIGINT,
     rows_changed BIGINT,
     requests     BIGINT,
