@@ -109,13 +109,15 @@ def status(as_json: bool) -> None:
     Example: funding status --json
     """
     from funding_pipeline.cli.text import as_plain, status_lines
-    from funding_pipeline.exchanges.registry import EXCHANGES
+    from funding_pipeline.exchanges.registry import select
     from funding_pipeline.settings import Settings
     from funding_pipeline.warehouse.status import naive_utc_now, read_status
 
-    path = Settings().read_path
+    settings = Settings()
+    path = settings.read_path
     now = naive_utc_now()
-    found = read_status(path, list(EXCHANGES), now=now)
+    chosen = [exchange.spec.name for exchange in select(settings.exchanges)]
+    found = read_status(path, chosen, now=now)
     if as_json:
         click.echo(json.dumps(as_plain(found), indent=2))
     else:

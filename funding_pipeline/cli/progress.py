@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from funding_pipeline.collection.engine import Progress
+from funding_pipeline.collection.load import Progress
 from funding_pipeline.collection.planning import Forecast
 from funding_pipeline.collection.report import LoadReport
 

@@ -10,14 +10,15 @@ falls free and nobody waits for a backfill to end.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
 from pyrate_limiter import Rate, RateItem, SQLiteBucket
 
-from funding_pipeline.exchanges.base import RateLimit
+from funding_pipeline.exchanges.base import ExchangeSpec, RateLimit
+from funding_pipeline.settings import Settings
 
 _SLACK_SHARE = 0.04
 _SLACK_MAX_S = 1.0
@@ -35,8 +36,8 @@ class Priority(Enum):
 class Budget(Protocol):
     """Something that lets requests through at the allowed pace."""
 
-    async def acquire(self, weight: int) -> float:
-        """Wait until `weight` may be spent; returns the seconds waited."""
+    async def acquire(self, weight: int, scopes: Collection[str] = ("",)) -> float:
+        """Wait until `weight` may be spent in these scopes; returns the seconds waited."""
         ...
 
     def close(self) -> None: ...
@@ -45,7 +46,7 @@ class Budget(Protocol):
 class Unlimited:
     """No budget: for a sandbox that enforces no limits."""
 
-    async def acquire(self, weight: int) -> float:
+    async def acquire(self, weight: int, scopes: Collection[str] = ("",)) -> float:
         return 0.0
 
     def close(self) -> None:
@@ -58,40 +59,42 @@ class SharedBudget:
     def __init__(
         self, folder: Path, exchange: str, limits: Sequence[RateLimit], priority: Priority
     ) -> None:
-        rates = [Rate(limit.weight, round(_stretched(limit) * 1000)) for limit in limits]
-        self._bucket = SQLiteBucket.init_from_file(
-            sorted(rates, key=lambda rate: rate.interval),
-            table="requests",
-            db_path=str(folder / f"{exchange}.sqlite"),
-            use_file_lock=True,
-        )
+        # The general scope first: a narrower one is the tighter, and what is entered last is
+        # entered when the request leaves.
+        self._buckets = {
+            scope: _bucket(folder, exchange, [limit for limit in limits if limit.scope == scope])
+            for scope in sorted({limit.scope for limit in limits})
+        }
         self._tick_mark = folder / f"{exchange}.tick"
         self._priority = priority
         self._exchange = exchange
         self._turn = asyncio.Lock()
 
-    async def acquire(self, weight: int) -> float:
+    async def acquire(self, weight: int, scopes: Collection[str] = ("",)) -> float:
         """Wait for `weight`. ValueError if it is more than the limit ever allows."""
         started = time.monotonic()
         async with self._turn:
-            while True:
-                delay = self._try(weight)
-                if delay is None:
-                    return time.monotonic() - started
-                await asyncio.sleep(delay)
+            for scope, bucket in self._buckets.items():
+                while scope in scopes:
+                    delay = self._try(bucket, weight)
+                    if delay is None:
+                        break
+                    await asyncio.sleep(delay)
+        return time.monotonic() - started
 
     def close(self) -> None:
-        self._bucket.close()  # type: ignore[no-untyped-call]
+        for bucket in self._buckets.values():
+            bucket.close()  # type: ignore[no-untyped-call]
 
-    def _try(self, weight: int) -> float | None:
+    def _try(self, bucket: SQLiteBucket, weight: int) -> float | None:
         """None when granted, else the seconds until it is worth asking again."""
         if self._priority is Priority.BACKFILL and self._tick_waits():
             return _POLL_S
         item = RateItem(self._exchange, int(time.time() * 1000), weight=weight)
-        if self._bucket.put(item):
-            self._bucket.leak(item.timestamp)
+        if bucket.put(item):
+            bucket.leak(item.timestamp)
             return None
-        wait_ms = self._bucket.waiting(item)
+        wait_ms = bucket.waiting(item)
         if not isinstance(wait_ms, int) or wait_ms < 0:
             raise ValueError(f"{self._exchange}: weight {weight} exceeds the limit")
         if self._priority is Priority.TICK:
@@ -108,3 +111,22 @@ class SharedBudget:
 
 def _stretched(limit: RateLimit) -> float:
     return limit.seconds + min(limit.seconds * _SLACK_SHARE, _SLACK_MAX_S)
+
+
+def _bucket(folder: Path, exchange: str, limits: Sequence[RateLimit]) -> SQLiteBucket:
+    name = ".".join(filter(None, (exchange, limits[0].scope, "sqlite")))
+    return SQLiteBucket.init_from_file(
+        [Rate(limit.weight, round(_stretched(limit) * 1000)) for limit in limits],
+        table="requests",
+        db_path=str(folder / name),
+        use_file_lock=True,
+    )
+
+
+def budget_of(spec: ExchangeSpec, settings: Settings, priority: Priority) -> Budget:
+    """The budget of an exchange under these settings."""
+    folder = settings.budget_dir
+    if folder is None:
+        return Unlimited()
+    folder.mkdir(parents=True, exist_ok=True)
+    return SharedBudget(folder, spec.name, spec.limits, priority)

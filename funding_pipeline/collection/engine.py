@@ -1,55 +1,20 @@
-"""Collecting: all exchanges side by side, each market's missing windows, batch by batch.
+"""Collecting from several exchanges side by side; a failing one stops no other.
 
-Belongs here: concurrency, batching, the verdict over an exchange. Does not: HTTP details (client),
-what to ask (planning), SQL (warehouse).
-
-Memory is bounded by the batch, progress is durable with each batch: a killed run resumes where the
-last batch ended. A failing exchange stops no other one; a failing market stops none of its own,
-unless more than a fifth of them fail.
+Belongs here: the two entrances, asynchronous and not. Does not: one exchange's load (load).
 """
 
 import asyncio
-import logging
-import time
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator
 
 import httpx
 
-from funding_pipeline.collection.budget import Budget, Priority, SharedBudget, Unlimited
-from funding_pipeline.collection.client import ExchangeClient
-from funding_pipeline.collection.planning import Forecast, Job, Unit, answered, forecast, plan
+from funding_pipeline.collection.load import Load, Progress
+from funding_pipeline.collection.planning import Job
 from funding_pipeline.collection.report import LoadReport
-from funding_pipeline.domain.errors import ExchangeError, ExchangeFailedError
-from funding_pipeline.domain.records import Answered, Market
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.settings import Settings
-from funding_pipeline.warehouse.database import Database, utc_now
-from funding_pipeline.warehouse.ledger import (
-    Event,
-    claim_origin,
-    end_load,
-    record_events,
-    start_load,
-)
-from funding_pipeline.warehouse.markets import known_markets, record_markets
-from funding_pipeline.warehouse.merge import merge
-from funding_pipeline.warehouse.windows import collected
-
-BATCH_ROWS = 50_000
-BATCH_SECONDS = 15.0
-FAILED_SHARE = 0.2
-
-logger = logging.getLogger(__name__)
-
-
-class Progress:
-    """What a run tells about itself while it goes; override what you want to show."""
-
-    def planned(self, exchange: str, forecast: Forecast) -> None:
-        """A plan was made."""
-
-    def advanced(self, exchange: str, rows: int) -> None:
-        """One more unit was answered, with so many rows."""
+from funding_pipeline.warehouse.database import Database
+from funding_pipeline.warehouse.ledger import claim_origin
 
 
 async def collect(
@@ -70,7 +35,7 @@ async def collect(
     async with httpx.AsyncClient(limits=httpx.Limits(max_connections=None)) as http:
         tasks = [
             asyncio.create_task(
-                _Load(exchange, job, settings, database, http, now_ms, progress or Progress()).run()
+                Load(exchange, job, settings, database, http, now_ms, progress or Progress()).run()
             )
             for exchange in exchanges
         ]
@@ -106,177 +71,3 @@ def collect_each(
 
 async def _next(reports: AsyncGenerator[LoadReport]) -> LoadReport:
     return await anext(reports)
-
-
-class _Load:
-    """One exchange's share of a job."""
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        job: Job,
-        settings: Settings,
-        database: Database,
-        http: httpx.AsyncClient,
-        now_ms: int,
-        progress: Progress,
-    ) -> None:
-        self._exchange = exchange
-        self._spec = exchange.spec
-        self._job = job
-        self._database = database
-        self._now_ms = now_ms
-        self._progress = progress
-        self._report = LoadReport(self._spec.name, job.window)
-        self._budget = _budget(exchange, job, settings)
-        self._client = ExchangeClient(http, exchange, self._budget, origins(exchange, settings))
-        self._report.traffic = self._client.traffic
-        self._load_id: int | None = None
-        self._batch: list[Answered] = []
-        self._flushed_at = time.monotonic()
-        self._merging = asyncio.Lock()
-
-    async def run(self) -> LoadReport:
-        """Collect; every failure ends in the report and in the ledger."""
-        try:
-            await self._load()
-        except asyncio.CancelledError:
-            self._report.outcome, self._report.error = "interrupted", "interrupted"
-            raise
-        finally:
-            self._budget.close()
-            if self._load_id is not None:
-                await asyncio.to_thread(self._end, self._load_id)
-        logger.info(self._report.summary())
-        return self._report
-
-    async def _load(self) -> None:
-        started = time.monotonic()
-        listed: Sequence[Market] | None = None
-        try:
-            listed = await self._client.run(self._exchange.markets())
-        except ExchangeError as error:
-            self._fail(str(error))
-        try:
-            units = await asyncio.to_thread(self._begin, listed)
-            await self._collect(units)
-        except* ExchangeFailedError as failed:
-            self._fail(str(failed.exceptions[0]))
-        except* Exception as unexpected:
-            # A defect or a full disk: loud here, but the other exchanges go on.
-            logger.exception("%s: collection broke", self._spec.name)
-            self._fail("; ".join(f"{type(e).__name__}: {e}" for e in unexpected.exceptions))
-        self._report.seconds = time.monotonic() - started
-
-    def _fail(self, message: str) -> None:
-        self._report.outcome = "failed"
-        self._report.error = message
-
-    def _begin(self, listed: Sequence[Market] | None) -> list[Unit]:
-        """Open the load, store the market list, plan. Nothing to plan without a list."""
-        name = self._spec.name
-        with self._database.open() as connection:
-            load_id = start_load(connection, name, self._job.reason, self._job.window, utc_now())
-            self._load_id = self._report.load_id = load_id
-            if listed is None:
-                return []
-            record_markets(connection, name, listed, utc_now())
-            known = known_markets(connection, name)
-            covered = collected(connection, name)
-        units = plan(self._job, self._spec, known.values(), covered, self._now_ms)
-        self._report.markets_listed = len(listed)
-        self._report.markets_asked = len({unit.market for unit in units})
-        self._report.unknown_markets = self._job.markets.difference(known)
-        self._report.newest_ms = max(
-            (m.last_settlement_ms for m in known.values() if m.last_settlement_ms), default=None
-        )
-        intervals = {market: m.interval_hours for market, m in known.items()}
-        self._progress.planned(name, forecast(self._spec, units, intervals))
-        return units
-
-    async def _collect(self, units: Sequence[Unit]) -> None:
-        queue = iter(units)
-
-        async def worker() -> None:
-            for unit in queue:
-                try:
-                    raw = await self._client.run(self._exchange.history(unit.market, unit.ask))
-                except ExchangeError as error:
-                    self._note_failure(unit, error)
-                else:
-                    await self._take(answered(self._spec, unit, raw, self._now_ms))
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._spec.concurrency, len(units))):
-                    group.create_task(worker())
-        finally:
-            await self._flush()
-
-    def _note_failure(self, unit: Unit, error: ExchangeError) -> None:
-        failures, total = self._report.failures, self._report.markets_asked
-        failures[unit.market] = f"{unit.market}: {error}"
-        logger.warning("%s", failures[unit.market])
-        self._report.outcome = "partial"
-        if len(failures) > FAILED_SHARE * total:
-            raise ExchangeFailedError(
-                f"{len(failures)} of {total} markets failed, the last one {failures[unit.market]}"
-            )
-
-    async def _take(self, answer: Answered) -> None:
-        self._batch.append(answer)
-        self._progress.advanced(self._spec.name, len(answer.rows))
-        if answer.rows:
-            newest = answer.rows[-1].slot_ms
-            self._report.newest_ms = max(self._report.newest_ms or newest, newest)
-        full = sum(len(waiting.rows) for waiting in self._batch) >= BATCH_ROWS
-        if full or time.monotonic() - self._flushed_at > BATCH_SECONDS:
-            await self._flush()
-
-    async def _flush(self) -> None:
-        async with self._merging:
-            batch, self._batch = self._batch, []
-            self._flushed_at = time.monotonic()
-            if batch:
-                await asyncio.to_thread(self._merge, batch)
-
-    def _merge(self, batch: Sequence[Answered]) -> None:
-        assert self._load_id is not None, "units exist only in an opened load"
-        with self._database.open() as connection:
-            counts = merge(connection, self._spec, batch, load_id=self._load_id, now=utc_now())
-        self._report.counts.add(counts)
-
-    def _end(self, load_id: int) -> None:
-        report = self._report
-        first_failure = next(iter(report.failures.values()), None)
-        failed = [Event("market failed", m, text) for m, text in report.failures.items()]
-        with self._database.open() as connection:
-            record_events(connection, report.exchange, failed, load_id, utc_now())
-            end_load(
-                connection,
-                load_id,
-                report.outcome,
-                rows_new=report.counts.new,
-                rows_changed=report.counts.changed,
-                requests=report.traffic.requests,
-                error=report.error or first_failure,
-                now=utc_now(),
-            )
-
-
-def origins(exchange: Exchange, settings: Settings) -> dict[str, str]:
-    """Where an exchange is asked: its own hosts, or the sandbox's folder of that name."""
-    spec = exchange.spec
-    if settings.sandbox_url is None:
-        return dict(spec.origins)
-    base = f"{settings.sandbox_url.rstrip('/')}/{spec.name}"
-    return {name: f"{base}/{name}" if name else base for name in spec.origins}
-
-
-def _budget(exchange: Exchange, job: Job, settings: Settings) -> Budget:
-    folder = settings.budget_dir
-    if folder is None:
-        return Unlimited()
-    folder.mkdir(parents=True, exist_ok=True)
-    priority = Priority.BACKFILL if job.reason == "backfill" else Priority.TICK
-    return SharedBudget(folder, exchange.spec.name, exchange.spec.limits, priority)

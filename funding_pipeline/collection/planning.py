@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from funding_pipeline.domain.grid import DAY_MS, EARLIEST_MS, HOUR_MS
 from funding_pipeline.domain.intervals import FixedInterval
-from funding_pipeline.domain.records import Answered, RawSettlement, Window
+from funding_pipeline.domain.records import Answered, Quarantined, RawSettlement, Window
 from funding_pipeline.domain.spans import subtract
 from funding_pipeline.domain.validate import validate
 from funding_pipeline.exchanges.base import ExchangeSpec
@@ -62,11 +62,14 @@ def plan(
     """The units a job still lacks, oldest watermark first within each market."""
     end = min(job.window.end_ms, now_ms)
     units = []
-    for market in known:
-        if job.markets and market.market not in job.markets:
-            continue
-        if job.reason == "tick" and not _due(market, now_ms):
-            continue
+    chosen = [m for m in known if not job.markets or m.market in job.markets]
+    if job.reason in ("tick", "sweep"):
+        chosen = [m for m in chosen if m.live]
+    if job.reason == "tick":
+        due = [m for m in chosen if _due(m, now_ms)]
+        # One answer for all markets tells of those that are not due as well.
+        chosen = chosen if due and spec.history_of_all else due
+    for market in chosen:
         listed = (market.listed_at_ms or 0) // HOUR_MS * HOUR_MS
         wanted = Window(max(job.window.start_ms, listed), end)
         covered = collected.get(market.market, ())
@@ -85,8 +88,6 @@ def _holds_a_slot(window: Window) -> bool:
 
 
 def _due(market: KnownMarket, now_ms: int) -> bool:
-    if not market.live:
-        return False
     if market.last_settlement_ms is None or market.interval_hours is None:
         return True
     return market.last_settlement_ms + market.interval_hours * HOUR_MS <= now_ms
@@ -113,9 +114,15 @@ def answered(spec: ExchangeSpec, unit: Unit, raw: Sequence[RawSettlement], now_m
 
     A settlement missing near `now` may still be published: the window then ends before it.
     """
+    own = [row for row in raw if row.market == unit.market]
     valid, rejected = validate(
-        raw, unit=spec.rate_unit, max_abs_rate=spec.max_abs_rate, now_ms=now_ms
+        own, unit=spec.rate_unit, max_abs_rate=spec.max_abs_rate, now_ms=now_ms
     )
+    rejected += [
+        Quarantined(row, f"another market's row: {row.market}")
+        for row in raw
+        if row.market != unit.market
+    ]
     start, end = unit.window.start_ms, unit.window.end_ms
     rows = [row for row in valid if start <= row.slot_ms < end]
     context = [row for row in valid if not start <= row.slot_ms < end]

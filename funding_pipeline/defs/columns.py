@@ -30,6 +30,20 @@ _TABLES: dict[str, dict[str, tuple[str, str]]] = {
         "collected_at": ("TIMESTAMP", "UTC, first seen"),
     },
     "latest_rates": _MARKET | _RATE | {"mark_price": ("DOUBLE", "where the exchange sends one")},
+    "predicted_rates": _MARKET
+    | {
+        "observed_at": ("TIMESTAMP", "UTC, when the exchange was asked"),
+        "rate": ("DOUBLE", "running estimate, signed fraction for the interval; + = longs pay"),
+        "interval_hours": ("SMALLINT", "funding period that the estimate is for"),
+        "rate_hourly": ("DOUBLE", "rate / interval_hours"),
+        "apr": ("DOUBLE", "rate_hourly × 8760"),
+        "next_funding_time": ("TIMESTAMP", "UTC, where the exchange tells it"),
+        "mark_price": ("DOUBLE", "where the exchange sends one"),
+        "index_price": ("DOUBLE", "where the exchange sends one"),
+        "open_interest_usd": ("DOUBLE", "one side"),
+        "volume_24h_usd": ("DOUBLE", "traded in the last 24 hours"),
+        "raw_rate": ("VARCHAR", "the text as the exchange sent it"),
+    },
     "apr": _MARKET
     | {
         "hour": ("TIMESTAMP", "UTC, end of the paid hour"),

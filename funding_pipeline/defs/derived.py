@@ -10,6 +10,7 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from funding_pipeline.defs.columns import table_metadata
+from funding_pipeline.defs.estimates import ESTIMATES_TABLE
 from funding_pipeline.defs.resources import Pipeline
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.warehouse.database import utc_now
@@ -68,7 +69,7 @@ def derived_assets(exchanges: Sequence[Exchange]) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         name=PUBLISHED,
-        deps=list(TABLES),
+        deps=[*TABLES, ESTIMATES_TABLE],
         group_name="published",
         kinds={"duckdb"},
         owners=["team:funding"],
@@ -88,7 +89,7 @@ def derived_assets(exchanges: Sequence[Exchange]) -> list[dg.AssetsDefinition]:
             metadata={
                 "dagster/row_count": rows,
                 "markets": markets,
-                "newest_settlement": f"{newest} UTC",
+                "newest_settlement": f"{newest} UTC" if newest else "none yet",
                 "dagster/uri": dg.MetadataValue.path(publication.path.absolute()),
                 "size_mb": round(publication.size_bytes / 1e6, 3),
                 "seconds": round(publication.seconds, 3),

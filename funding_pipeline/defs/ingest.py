@@ -22,6 +22,7 @@ from funding_pipeline.warehouse.checks import WindowFacts, window_facts
 from funding_pipeline.warehouse.database import timestamp
 from funding_pipeline.warehouse.ledger import Reason
 
+COLLECTION = "collect_settlements"
 REASON_TAG = "funding/reason"
 BACKFILL_TAG = "dagster/backfill"
 
@@ -34,7 +35,7 @@ _CHECKS = {
 
 
 class CollectConfig(dg.Config):
-    """`refetch`: ask again what was collected before. `markets`: native symbols, empty means all."""
+    """`refetch`: ask again what was collected. `markets`: native symbols, empty means all."""
 
     refetch: bool = False
     markets: list[str] = Field(default_factory=list)
@@ -45,7 +46,7 @@ def ingest_assets(exchanges: Sequence[Exchange]) -> dg.AssetsDefinition:
     by_name = {exchange.spec.name: exchange for exchange in exchanges}
 
     @dg.multi_asset(
-        name="collect_settlements",
+        name=COLLECTION,
         specs=[_spec(exchange.spec) for exchange in exchanges],
         check_specs=[
             dg.AssetCheckSpec(name, asset=exchange, description=text)
@@ -117,7 +118,11 @@ def _spec(spec: ExchangeSpec) -> dg.AssetSpec:
 def _reason(tags: Mapping[str, str]) -> Reason:
     if BACKFILL_TAG in tags:
         return "backfill"
-    return "tick" if tags.get(REASON_TAG) == "tick" else "manual"
+    match tags.get(REASON_TAG):
+        case "tick" | "sweep" | "backfill" as reason:
+            return reason
+        case _:
+            return "manual"
 
 
 def load_metadata(

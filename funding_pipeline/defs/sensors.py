@@ -10,7 +10,7 @@ import dagster as dg
 
 from funding_pipeline.defs.jobs import DERIVATION
 from funding_pipeline.defs.resources import Pipeline
-from funding_pipeline.defs.schedules import ACTIVE
+from funding_pipeline.defs.runs import ACTIVE
 from funding_pipeline.warehouse.database import utc_now
 from funding_pipeline.warehouse.owed import owed
 

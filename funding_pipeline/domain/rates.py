@@ -7,29 +7,44 @@ uses (its module declares that), averages (transforms).
 import math
 import re
 from enum import Enum
+from fractions import Fraction
 
 HOURS_PER_YEAR = 8760
 
-_DECIMAL = re.compile(r"([+-]?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?")
+_DECIMAL = re.compile(r"([+-]?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?", re.ASCII)
 
 
 class RateUnit(Enum):
-    """Unit of the raw text; the value is the power of ten that makes it a fraction."""
+    """Unit of the raw text: a fraction or percent per interval, or a fraction per year."""
 
-    FRACTION = 0
-    PERCENT = -2
+    FRACTION = "fraction"
+    PERCENT = "percent"
+    ANNUAL_FRACTION = "annual fraction"
 
 
-def fraction(text: str, unit: RateUnit = RateUnit.FRACTION) -> float:
-    """The fraction that a decimal text means: "0.0012" in percent is 1.2e-05.
+def fraction(
+    text: str, unit: RateUnit = RateUnit.FRACTION, interval_hours: int | None = None
+) -> float:
+    """The fraction per interval that a decimal text means: "0.0012" in percent is 1.2e-05.
 
-    The point is shifted in the text and the float made once, so that the result is the float
-    nearest to the exact value. Raises ValueError on anything that is no finite decimal number.
+    Conversion is exact and the float made once, so that the result is the float nearest to the
+    exact value. An annual fraction needs `interval_hours`. Raises ValueError on anything that is
+    no finite decimal number.
     """
     match = _DECIMAL.fullmatch(text)
     if match is None:
         raise ValueError(f"no decimal number: {text!r}")
-    value = float(text) if unit.value == 0 else float(_shifted(match, unit.value))
+    if unit is RateUnit.ANNUAL_FRACTION:
+        if interval_hours is None:
+            raise ValueError(f"an annual rate without its interval: {text!r}")
+        try:
+            value = float(Fraction(text) * interval_hours / HOURS_PER_YEAR)
+        except OverflowError:
+            value = math.inf
+    elif unit is RateUnit.PERCENT:
+        value = float(_shifted(match, -2))
+    else:
+        value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"not finite: {text!r}")
     return value

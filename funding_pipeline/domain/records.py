@@ -23,12 +23,14 @@ class Window(msgspec.Struct, frozen=True, order=True):
 class Market(msgspec.Struct, frozen=True, kw_only=True):
     """One perpetual market as its exchange lists it now.
 
-    `market` is the native symbol; `symbol` the unified one, of which the contract holds
-    `multiplier` units (kPEPE: PEPE, 1000). `interval_hours`: the funding period declared now, None
-    where the exchange does not say. Caps are per interval.
+    `market` is the native symbol, `api_id` what requests name it by where that differs; `symbol`
+    the unified one, of which the contract holds `multiplier` units (kPEPE: PEPE, 1000).
+    `interval_hours`: the funding period declared now, None where the exchange does not say. Caps
+    are per interval.
     """
 
     market: str
+    api_id: str | None = None
     symbol: str
     multiplier: int = 1
     quote: str
@@ -94,12 +96,13 @@ class Answered(msgspec.Struct, frozen=True):
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """The running estimate of the next settlement; never part of the settled history.
 
-    `rate` is per `interval_hours`. Prices in quote currency, open interest (one side) and 24 h
-    volume in USD.
+    `rate` is a fraction per `interval_hours`, `raw_rate` the text it was made of. Prices in quote
+    currency, open interest (one side) and 24 h volume in USD.
     """
 
     market: str
     rate: float
+    raw_rate: str
     interval_hours: int
     next_funding_ms: int | None = None
     mark_price: float | None = None

@@ -26,7 +26,7 @@ def validate(
     rejected: list[Quarantined] = []
     for raw in rows:
         try:
-            rate = fraction(raw.rate_text, unit)
+            rate = fraction(raw.rate_text, unit, raw.interval_hours)
         except ValueError as error:
             rejected.append(Quarantined(raw, f"rate: {error}"))
             continue

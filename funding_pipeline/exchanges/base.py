@@ -16,11 +16,13 @@ import msgspec
 from funding_pipeline.domain.errors import ExchangeError
 from funding_pipeline.domain.intervals import FixedInterval
 from funding_pipeline.domain.rates import RateUnit
-from funding_pipeline.domain.records import Estimate, Market, RawSettlement, Window
+from funding_pipeline.domain.records import Estimate, Kind, Market, RawSettlement, Window
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP request. `endpoint` names it in errors and counts; `weight` is what it will cost."""
+    """One HTTP request. `endpoint` names it in errors and counts; `weight` is what it will cost in
+    each of the limits whose scope it names.
+    """
 
     endpoint: str
     path: str
@@ -28,6 +30,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     params: Mapping[str, str | int] = {}
     body: Mapping[str, Any] | None = None
     weight: int = 1
+    scopes: tuple[str, ...] = ("",)
     origin: str = ""
 
 
@@ -38,10 +41,11 @@ EstimatesPlan = Generator[Request, bytes, list[Estimate]]
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """At most `weight` in any `seconds`, per address."""
+    """At most `weight` in any `seconds`, per address, for requests that name the scope."""
 
     weight: int
     seconds: float
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +56,11 @@ class ExchangeSpec:
     paid period. interval: the fixed interval with its eras, or "declared" where it is per market
     and only the current one is known (then spacing decides for the past), or "row" where each row
     carries it. max_abs_rate: bound of a believable rate per interval, as a fraction.
-    settles_within_s: a settlement is published at most so long after its hour; what is younger
-    than that and missing is not yet a hole. page_rows, page_weight: rows and weight of a full page
-    of history; for planning, never to decide that a page was the last.
+    history_of_all: one plan brings the history of all markets. kind: "recorded" where there is no
+    history and settlements are written from estimates. settles_within_s: a settlement is published
+    at most so long after its hour; what is younger and missing is not yet a hole. page_rows,
+    page_weight: rows and weight of a full page of history; for planning, never to decide that a
+    page was the last.
     """
 
     name: str
@@ -62,10 +68,12 @@ class ExchangeSpec:
     origins: Mapping[str, str]
     api_docs: str
     rate_unit: RateUnit
-    sign: Literal["positive: longs pay"] = "positive: longs pay"
+    sign: Literal["positive: longs pay", "the direction that pays"] = "positive: longs pay"
     stamp_unit: Literal["ms", "s"] = "ms"
     stamp_edge: Literal["end", "start", "unknown"] = "end"
     interval: FixedInterval | Literal["declared", "row"]
+    kind: Kind = "settled"
+    history_of_all: bool = False
     max_abs_rate: float
     page_rows: int
     page_weight: int = 1
@@ -86,8 +94,10 @@ class Exchange(Protocol):
         """All perpetual markets, live and delisted, as listed now."""
         ...
 
-    def history(self, market: str, window: Window) -> HistoryPlan:
-        """Every settlement of a market whose stamp lies in the window, in any order."""
+    def history(self, market: Market | None, window: Window) -> HistoryPlan:
+        """Every settlement of a market whose stamp lies in the window, in any order; of all markets
+        where `market` is None, which only a spec with `history_of_all` allows.
+        """
         ...
 
     def estimates(self) -> EstimatesPlan:

@@ -158,6 +158,7 @@ def parse_estimates(body: bytes) -> list[Estimate]:
             Estimate(
                 market=item.symbol,
                 rate=number(item.fundingRate, SPEC.name, endpoint, f"{path}.fundingRate"),
+                raw_rate=item.fundingRate,
                 interval_hours=int(hours),
                 next_funding_ms=int(next_ms),
                 mark_price=optional_number(item.markPrice),
@@ -178,6 +179,7 @@ class Bybit:
         """All linear instruments, following the cursor to its end."""
         markets: list[Market] = []
         cursor = ""
+        followed = {cursor}
         while True:
             params: dict[str, str | int] = {"category": "linear", "limit": 1000}
             if cursor:
@@ -186,9 +188,14 @@ class Bybit:
             markets += page
             if not cursor:
                 return markets
+            if cursor in followed:
+                detail, field = f"the cursor {cursor!r} came before", "$.result.nextPageCursor"
+                raise MalformedResponseError(SPEC.name, "instruments-info", detail, field)
+            followed.add(cursor)
 
-    def history(self, market: str, window: Window) -> HistoryPlan:
+    def history(self, market: Market | None, window: Window) -> HistoryPlan:
         """Settlements with startTime <= stamp <= endTime, both inclusive."""
+        assert market is not None, "history is per market here"
 
         def page(rest: Window) -> PagePlan:
             return parse_history(
@@ -197,7 +204,7 @@ class Bybit:
                         "funding/history",
                         {
                             "category": "linear",
-                            "symbol": market,
+                            "symbol": market.market,
                             "startTime": rest.start_ms,
                             "endTime": rest.end_ms - 1,
                             "limit": SPEC.page_rows,

@@ -137,6 +137,7 @@ def parse_estimates(body: bytes) -> list[Estimate]:
             Estimate(
                 market=asset.name,
                 rate=rate,
+                raw_rate=context.funding,
                 interval_hours=1,
                 mark_price=mark,
                 index_price=optional_number(context.oraclePx),
@@ -159,8 +160,9 @@ class Hyperliquid:
             markets += parse_markets((yield _meta(dex)))
         return markets
 
-    def history(self, market: str, window: Window) -> HistoryPlan:
+    def history(self, market: Market | None, window: Window) -> HistoryPlan:
         """Settlements with startTime <= time <= endTime, both inclusive."""
+        assert market is not None, "history is per market here"
 
         def page(rest: Window) -> PagePlan:
             hours = (rest.end_ms - rest.start_ms) // HOUR_MS + 1
@@ -171,7 +173,7 @@ class Hyperliquid:
                     yield _info(
                         "fundingHistory",
                         weight,
-                        coin=market,
+                        coin=market.market,
                         startTime=rest.start_ms,
                         endTime=rest.end_ms - 1,
                     )

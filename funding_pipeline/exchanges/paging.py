@@ -53,3 +53,25 @@ def descending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPla
             break
         end = oldest
     return rows
+
+
+def ascending_inclusive(page: Callable[[Window], PagePlan], window: Window) -> HistoryPlan:
+    """Oldest first, all markets in one list: a page may end inside a group of equal stamps, so the
+    next one begins at the newest stamp seen, and what is known is dropped.
+    """
+    rows: dict[tuple[str, int], RawSettlement] = {}
+    start = window.start_ms
+    while start < window.end_ms:
+        known = len(rows)
+        found = [
+            row
+            for row in (yield from page(Window(start, window.end_ms)))
+            if start <= row.time_ms < window.end_ms
+        ]
+        rows.update(((row.market, row.time_ms), row) for row in found)
+        if len(rows) == known:
+            break
+        newest = max(row.time_ms for row in found)
+        # A page that holds a single stamp may hide more of it; another page would be the same.
+        start = newest if newest > start else newest + 1
+    return list(rows.values())

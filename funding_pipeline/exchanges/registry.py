@@ -6,11 +6,16 @@ Does not belong here: anything that differs between exchanges.
 from collections.abc import Iterable
 
 from funding_pipeline.exchanges.base import Exchange
+from funding_pipeline.exchanges.binance import Binance
 from funding_pipeline.exchanges.bybit import Bybit
 from funding_pipeline.exchanges.hyperliquid import Hyperliquid
+from funding_pipeline.exchanges.lighter import Lighter
+from funding_pipeline.exchanges.paradex import Paradex
+from funding_pipeline.exchanges.variational import Variational
 
 EXCHANGES: dict[str, Exchange] = {
-    exchange.spec.name: exchange for exchange in (Hyperliquid(), Bybit())
+    exchange.spec.name: exchange
+    for exchange in (Hyperliquid(), Lighter(), Paradex(), Variational(), Binance(), Bybit())
 }
 
 

@@ -5,7 +5,8 @@ into that exchange's format, the rate limits, the faults on request, the server.
 here: anything the collector uses to read an exchange; the two sides share no code, so that a
 mistake in one is not hidden by the same mistake in the other.
 
-Layout: `market` (what is served) <- `recorded`, `generated` (where it comes from); `wire` (what an
-exchange module has to provide) <- `hyperliquid`, `bybit` ... <- `registry`; `limits`, `faults`,
-`app`, `server`. A new exchange is one module and one line in `registry`.
+Layout: `market` (what is served) <- `recorded`, `generated` (where it comes from, with `noise`,
+`prices`, `schedules`, `names`); `wire` (what an exchange module has to provide) <- one module per
+exchange, `<exchange>_rows` for its long rows <- `registry`; `limits`, `faults` with `spoiling` and
+`market_faults`, `app`, `server`. A new exchange is one module and one line in `registry`.
 """

@@ -23,8 +23,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from funding_pipeline.sandbox.faults import FaultPlan, Strikes
-from funding_pipeline.sandbox.limits import SlidingWindow
+from funding_pipeline.sandbox.limits import Gate
 from funding_pipeline.sandbox.market import Dataset
+from funding_pipeline.sandbox.market_faults import reshape
 from funding_pipeline.sandbox.registry import EXCHANGES
 from funding_pipeline.sandbox.wire import Exchange, Moment, Reply, Request
 
@@ -53,7 +54,7 @@ class _Origin:
     """One exchange with what the server remembers of its clients."""
 
     exchange: Exchange
-    window: SlidingWindow
+    gate: Gate
     counters: _Counters = field(default_factory=_Counters)
 
 
@@ -67,8 +68,9 @@ def create_app(
 ) -> Starlette:
     """`now` is the sandbox's time in ms; `clock` (seconds) measures the rate-limit windows."""
     plan = faults or FaultPlan()
+    dataset = reshape(dataset, plan.events, EXCHANGES)
     origins = {
-        name: _Origin(EXCHANGES[name], SlidingWindow(EXCHANGES[name].limit, clock))
+        name: _Origin(EXCHANGES[name], Gate(EXCHANGES[name].limits, clock))
         for name in dataset.markets
     }
 
@@ -83,9 +85,14 @@ def create_app(
         counters = origin.counters
         counters.requests += 1
         counters.endpoints[call.endpoint] += 1
-        if limits and not origin.window.admit(reply.weight):
-            counters.refusals += 1
-            return _response(origin.exchange.refuse())
+        if limits:
+            refusal = origin.gate.admit(call.endpoint, reply.weight)
+            if refusal is not None:
+                counters.refusals += 1
+                reply = origin.exchange.refuse(refusal)
+            reply.headers |= origin.exchange.usage(origin.gate.used())
+            if refusal is not None:
+                return _response(reply)
         counters.weight += reply.weight
         return await _struck_response(reply, strikes)
 
@@ -98,7 +105,7 @@ def create_app(
     async def reset_counters(_: WebRequest) -> Response:
         for origin in origins.values():
             origin.counters = _Counters()
-            origin.window.clear()
+            origin.gate.clear()
         return Response(status_code=204)
 
     return Starlette(
@@ -179,6 +186,7 @@ def _describe(dataset: Dataset, now_ms: int, *, limits: bool, faults: int) -> di
             "markets": len(markets),
             "first_settlement_ms": min((m.times[0] for m in markets), default=None),
             "shift_days": dataset.shift_days.get(name, 0),
+            "note": dataset.notes.get(name),
         }
     return {
         "service": "funding-rate sandbox",

@@ -7,16 +7,15 @@ refused; errors come with status 200 and a `retCode`. Instruments are paged by a
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
 from funding_pipeline.sandbox import names
 from funding_pipeline.sandbox.bybit_rows import instrument_row, status_of, ticker_row
-from funding_pipeline.sandbox.limits import Limit
-from funding_pipeline.sandbox.market import DAY_MS, Listing, SandboxMarket
-from funding_pipeline.sandbox.noise import uniform
-from funding_pipeline.sandbox.wire import Call, Exchange, Moment, Reply, Request, plain
+from funding_pipeline.sandbox.limits import Limit, Refusal
+from funding_pipeline.sandbox.market import Listing, SandboxMarket, utc_ms
+from funding_pipeline.sandbox.schedules import DELISTED_MS, mixed_eras
+from funding_pipeline.sandbox.wire import Call, Exchange, Moment, Reply, Request, parameter, plain
 
 NAME = "bybit"
 PAGE_ROWS = 200
@@ -24,15 +23,6 @@ INSTRUMENTS_PAGE = 1000
 _DEFAULT_INSTRUMENTS_PAGE = 500
 _PARAMS_ERROR = 10001
 _CATEGORIES = ("linear", "inverse", "spot", "option")
-
-
-def _ms(year: int, month: int, day: int) -> int:
-    return int(datetime(year, month, day, tzinfo=UTC).timestamp()) * 1000
-
-
-_FIRST_LAUNCH_MS = _ms(2021, 1, 1)
-_INTERVAL_CHANGE_MS = _ms(2024, 7, 1)
-_DELISTED_MS = _ms(2024, 9, 10)
 
 
 def split_symbol(symbol: str) -> tuple[str, str]:
@@ -47,7 +37,7 @@ def listings() -> list[Listing]:
     """The generated markets: USDT perpetuals with a few USDC ones among them."""
     usdt = [_listing(asset, rank) for rank, asset in enumerate(names.ASSETS)]
     usdc = [
-        Listing(f"{asset}PERP", asset, "USDC", asset, ((_ms(2022, 9, 1), 8),), 0.02, 8)
+        Listing(f"{asset}PERP", asset, "USDC", asset, ((utc_ms(2022, 9, 1), 8),), 0.02, 8)
         for asset in ("BTC", "ETH", "SOL", "XRP", "DOGE")
     ]
     return usdt[:20] + usdc[:1] + usdt[20:] + usdc[1:]
@@ -59,19 +49,9 @@ def _listing(asset: str, rank: int) -> Listing:
         base = "SHIB1000"
     elif asset in names.THOUSANDS:
         base = f"1000{asset}"
-    day = 0 if rank < 10 else int(uniform("bybit|launch", rank) * 1200)
-    launch = _FIRST_LAUNCH_MS + day * DAY_MS
-    chance = 0.0 if rank < 10 else uniform("bybit|interval", rank)
-    if chance > 0.93:
-        eras: tuple[tuple[int, int], ...] = ((launch, 1),)
-    elif chance > 0.55:
-        eras = ((launch, 4),)
-    elif chance > 0.45:
-        eras = ((launch, 8), (_INTERVAL_CHANGE_MS, 4))
-    else:
-        eras = ((launch, 8),)
+    eras = mixed_eras(NAME, rank)
     cap = 0.005 if rank < 10 else 0.02
-    delisted = _DELISTED_MS if asset in names.DELISTED else None
+    delisted = DELISTED_MS if asset in names.DELISTED else None
     return Listing(f"{base}USDT", base, "USDT", asset, eras, cap, 8, delisted_ms=delisted)
 
 
@@ -92,7 +72,7 @@ def answer(call: Call, moment: Moment) -> Reply:
     return _ENDPOINTS[call.endpoint](call, moment)
 
 
-def refuse() -> Reply:
+def refuse(_: Refusal) -> Reply:
     """What an address gets that asks too often."""
     return Reply("403, access too frequent", status=403, media_type="text/plain; charset=utf-8")
 
@@ -116,12 +96,6 @@ def _listed(moment: Moment, rows: list[dict[str, Any]], call: Call, **more: Any)
     return Reply(_envelope(moment, result), rows=rows)
 
 
-def _whole_number(call: Call, name: str) -> int | None:
-    """An absent or empty parameter is None; anything but digits is an error."""
-    text = call.params.get(name) or ""
-    return int(text) if text else None
-
-
 def _time(_: Call, moment: Moment) -> Reply:
     seconds = moment.now_ms // 1000
     result = {"timeSecond": str(seconds), "timeNano": f"{moment.now_ms}000000"}
@@ -132,8 +106,8 @@ def _funding_history(call: Call, moment: Moment) -> Reply:
     if call.params["category"] != "linear":
         return _listed(moment, [], call)
     try:
-        start, end = _whole_number(call, "startTime"), _whole_number(call, "endTime")
-        limit = _whole_number(call, "limit")
+        start, end = parameter(call.params, "startTime"), parameter(call.params, "endTime")
+        limit = parameter(call.params, "limit")
     except ValueError:
         return _error(moment, "params error: time or limit is not a number")
     market = moment.dataset.market(NAME, call.market or "", moment.now_ms)
@@ -178,7 +152,7 @@ def _instruments(call: Call, moment: Moment) -> Reply:
     if base := call.params.get("baseCoin"):
         markets = [m for m in markets if m.base == base]
     try:
-        limit = _whole_number(call, "limit") or _DEFAULT_INSTRUMENTS_PAGE
+        limit = parameter(call.params, "limit") or _DEFAULT_INSTRUMENTS_PAGE
     except ValueError:
         return _error(moment, "params error: limit is not a number")
     start = _after_cursor(call.params.get("cursor") or "", markets)
@@ -221,7 +195,7 @@ _ENDPOINTS: dict[str, Callable[[Call, Moment], Reply]] = {
 EXCHANGE = Exchange(
     name=NAME,
     # The exchange lifts its ban by itself after ten minutes.
-    limit=Limit(weight=600, window_s=5, penalty_s=600),
+    limits=(Limit(weight=600, window_s=5, penalty_s=600),),
     recorded_files=("bybit",),
     split_symbol=split_symbol,
     listings=listings,

@@ -1,6 +1,6 @@
 """The rows of Bybit's `instruments-info` and `tickers`.
 
-Belongs here: every field of those rows, and what follows from a symbol. Does not belong here:
+Belongs here: every field of those rows. Does not belong here:
 parameters, paging, history, errors (`bybit`).
 """
 
@@ -8,20 +8,15 @@ from math import floor, log10
 from typing import Any
 
 from funding_pipeline.sandbox.market import HOUR_MS, SandboxMarket
-from funding_pipeline.sandbox.prices import day_volume_usd, mark_price, open_interest_usd
+from funding_pipeline.sandbox.prices import (
+    asset_of,
+    day_volume_usd,
+    mark_price,
+    open_interest_usd,
+)
 from funding_pipeline.sandbox.wire import plain
 
 _MAJORS = ("BTC", "ETH", "SOL")
-
-
-def asset_of(base: str) -> tuple[str, int]:
-    """The asset behind a base coin and how many of it one contract unit holds."""
-    for units in (1_000_000, 10_000, 1000):
-        if base.startswith(str(units)) and base != str(units):
-            return base.removeprefix(str(units)), units
-        if base.endswith(str(units)) and base != str(units):
-            return base.removesuffix(str(units)), units
-    return base, 1
 
 
 def status_of(market: SandboxMarket, now_ms: int) -> str:

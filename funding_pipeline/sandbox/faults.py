@@ -35,21 +35,32 @@ Kinds and what they take:
     page_limit       pages hold at most `rows` (50)
 
 wrong_type, missing_field, nan_rate and empty_rate strike row `row` (0) of the answer, in `field`
-(left out: the funding rate). Answers without rows pass unharmed.
+(left out: the funding rate; in Paradex's history the funding index, which says what was paid).
+Answers without rows pass unharmed. On Lighter the market of a history request is its `market_id`.
 
-Belongs here: rules, their counters, their effect on an answer. Does not belong here: exchange
-formats, sockets (`app` does what needs one).
+Other kinds are events of one market, the same for every request. They take `exchange`, `market`
+(the symbol it is listed by) and `time` (ms), no counters, and
+
+    renamed          from `time` on the market is called `to`, with its whole history; the old
+                     symbol is gone from every list and unknown
+    delisted         from `time` on shown as the exchange shows it, without further settlements
+    relisted         delisted at `time` and listed again at `until` (ms)
+    interval_change  from `time` on settled every `hours` hours; the settlement at that very moment
+                     still pays for the interval before
+
+Belongs here: rules, their counters, when they strike. Does not belong here: what they do to rows
+(`spoiling`), to markets (`market_faults`) and to whole answers (`app`).
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import msgspec
 
+from funding_pipeline.sandbox import spoiling
 from funding_pipeline.sandbox.market import HOUR_MS
-from funding_pipeline.sandbox.wire import Call, Reply, plain
+from funding_pipeline.sandbox.wire import Call, Reply
 
 Kind = Literal[
     "timeout",
@@ -70,8 +81,15 @@ Kind = Literal[
     "shuffled_rows",
     "late_correction",
     "page_limit",
+    "renamed",
+    "delisted",
+    "relisted",
+    "interval_change",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
+# What an event of a market needs beside exchange, market and time.
+_EVENTS = {"renamed": "to", "delisted": None, "relisted": "until", "interval_change": "hours"}
+_INTERVALS = (1, 2, 4, 8)
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -92,12 +110,29 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     add: float = 0.0001
     time: int | None = None
     rows: int = 50
+    to: str | None = None
+    until: int | None = None
+    hours: int | None = None
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it happens to a market and not to requests."""
+        return self.kind in _EVENTS
 
     def __post_init__(self) -> None:
         for name in ("first", "every", "times", "rows"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be at least 1, not {value}")
+        if not self.is_event:
+            return
+        for needed in ("exchange", "market", "time", _EVENTS[self.kind]):
+            if needed is not None and getattr(self, needed) is None:
+                raise ValueError(f"{self.kind} needs `{needed}`")
+        if self.until is not None and self.until <= (self.time or 0):
+            raise ValueError("`until` must be after `time`")
+        if self.hours is not None and self.hours not in _INTERVALS:
+            raise ValueError(f"`hours` must be one of {_INTERVALS}, not {self.hours}")
 
 
 class FaultFileError(ValueError):
@@ -165,10 +200,11 @@ class FaultPlan:
     """All rules with their counters; one plan serves one run of the sandbox."""
 
     def __init__(self, faults: list[Fault] | None = None) -> None:
-        self._rules = [_Rule(fault) for fault in faults or []]
+        self.events = [fault for fault in faults or [] if fault.is_event]
+        self._rules = [_Rule(fault) for fault in faults or [] if not fault.is_event]
 
     def __len__(self) -> int:
-        return len(self._rules)
+        return len(self._rules) + len(self.events)
 
     def strikes(self, exchange: str, call: Call) -> Strikes:
         found = Strikes()
@@ -196,8 +232,8 @@ def _pin(rule: _Rule, reply: Reply) -> None:
         return
     if rule.fault.time is not None:
         rule.hour = rule.fault.time // HOUR_MS
-    elif reply.rows and reply.time_field is not None:
-        rule.hour = max(int(row[reply.time_field]) for row in reply.rows) // HOUR_MS
+    else:
+        rule.hour = spoiling.newest_hour(reply)
 
 
 def _spoil(rule: _Rule, reply: Reply) -> None:
@@ -206,34 +242,13 @@ def _spoil(rule: _Rule, reply: Reply) -> None:
         return
     match fault.kind:
         case "duplicate_rows":
-            rows[:] = [dict(row) for row in rows for _ in range(2)]
+            spoiling.duplicate(rows)
         case "shuffled_rows":
-            Random(len(rows)).shuffle(rows)
+            spoiling.shuffle(rows)
         case "late_correction":
             _pin(rule, reply)
-            _correct(rule, reply, rows)
+            spoiling.correct(reply, rule.hour, fault.add)
         case "wrong_type" | "missing_field" | "nan_rate" | "empty_rate":
             name = fault.field or reply.rate_field
             if name is not None and fault.row < len(rows) and name in rows[fault.row]:
-                _spoil_field(fault.kind, rows[fault.row], name)
-
-
-def _spoil_field(kind: Kind, row: dict[str, Any], name: str) -> None:
-    match kind:
-        case "missing_field":
-            del row[name]
-        case "nan_rate":
-            row[name] = "NaN"
-        case "empty_rate":
-            row[name] = ""
-        case "wrong_type":
-            row[name] = float(row[name]) if isinstance(row[name], str) else str(row[name])
-
-
-def _correct(rule: _Rule, reply: Reply, rows: list[dict[str, Any]]) -> None:
-    if reply.time_field is None or reply.rate_field is None:
-        return
-    for row in rows:
-        if int(row[reply.time_field]) // HOUR_MS == rule.hour:
-            # Rounded to what exchanges send, so that no digits of float arithmetic show.
-            row[reply.rate_field] = plain(round(float(row[reply.rate_field]) + rule.fault.add, 10))
+                spoiling.spoil_field(fault.kind, rows[fault.row], name)

@@ -33,7 +33,8 @@ def generate(
     return Dataset(
         {
             exchange.name: tuple(
-                _market(listing, exchange.name, seed) for listing in exchange.listings()[:markets]
+                _market(listing, exchange.name, seed, number)
+                for number, listing in enumerate(exchange.listings()[:markets])
             )
             for exchange in exchanges
         },
@@ -140,7 +141,7 @@ class _Rates(Sequence[float]):
         return premium
 
 
-def _market(listing: Listing, exchange: str, seed: int) -> SandboxMarket:
+def _market(listing: Listing, exchange: str, seed: int, number: int) -> SandboxMarket:
     grid = _Grid.of(listing)
     key = f"{seed}|{exchange}|{listing.symbol}"
     return SandboxMarket(
@@ -152,4 +153,5 @@ def _market(listing: Listing, exchange: str, seed: int) -> SandboxMarket:
         interval_hours_at=grid.interval_at,
         rate_cap=listing.rate_cap,
         delisted_ms=listing.delisted_ms,
+        number=number,
     )

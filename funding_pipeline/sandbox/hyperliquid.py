@@ -6,7 +6,6 @@ page; every call weighs 20, history one more per 20 rows, 1200 a minute. HIP-3 c
 as a prefix and rest at half the usual rate. An unknown coin gets status 500 and `null`.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 from funding_pipeline.sandbox import names
@@ -19,8 +18,8 @@ from funding_pipeline.sandbox.hyperliquid_meta import (
     predicted_fundings,
     premium_of,
 )
-from funding_pipeline.sandbox.limits import Limit
-from funding_pipeline.sandbox.market import DAY_MS, Listing
+from funding_pipeline.sandbox.limits import Limit, Refusal
+from funding_pipeline.sandbox.market import DAY_MS, Listing, utc_ms
 from funding_pipeline.sandbox.noise import uniform
 from funding_pipeline.sandbox.wire import Call, Exchange, Moment, Reply, Request, pointed
 
@@ -29,11 +28,7 @@ _ROWS_PER_WEIGHT = 20
 _RATE_CAP = 0.04
 
 
-def _ms(year: int, month: int, day: int) -> int:
-    return int(datetime(year, month, day, tzinfo=UTC).timestamp()) * 1000
-
-
-_START_MS, _HIP3_MS, _DELISTED_MS = _ms(2023, 5, 12), _ms(2024, 6, 1), _ms(2024, 9, 10)
+_START_MS, _HIP3_MS, _DELISTED_MS = utc_ms(2023, 5, 12), utc_ms(2024, 6, 1), utc_ms(2024, 9, 10)
 
 
 def split_symbol(symbol: str) -> tuple[str, str]:
@@ -96,7 +91,7 @@ def answer(call: Call, moment: Moment) -> Reply:
     return _undecodable()
 
 
-def refuse() -> Reply:
+def refuse(_: Refusal) -> Reply:
     """What an address gets that has used up its weight."""
     return Reply(None, status=429)
 
@@ -147,7 +142,7 @@ def _spot_meta() -> dict[str, Any]:
 
 EXCHANGE = Exchange(
     name=NAME,
-    limit=Limit(weight=1200, window_s=60),
+    limits=(Limit(weight=1200, window_s=60),),
     recorded_files=("hyperliquid", "hyperliquid_xyz"),
     split_symbol=split_symbol,
     listings=listings,

@@ -4,14 +4,19 @@ Belongs here: the rows of `meta`, `metaAndAssetCtxs`, `perpDexs` and `predictedF
 follows from a symbol. Does not belong here: dispatch, history, errors (`hyperliquid`).
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import floor, log10
 from typing import Any
 
 from funding_pipeline.sandbox.market import HOUR_MS, SandboxMarket
 from funding_pipeline.sandbox.noise import uniform
-from funding_pipeline.sandbox.prices import day_volume_usd, mark_price, open_interest_usd
+from funding_pipeline.sandbox.prices import (
+    asset_of,
+    day_volume_usd,
+    mark_price,
+    open_interest_usd,
+)
+from funding_pipeline.sandbox.relay import counterpart
 from funding_pipeline.sandbox.wire import Call, Moment, Reply, pointed
 
 NAME = "hyperliquid"
@@ -26,12 +31,8 @@ def dex_of(symbol: str) -> str:
     return symbol.partition(":")[0] if ":" in symbol else ""
 
 
-def asset_of(symbol: str) -> tuple[str, int]:
-    """The asset behind a symbol and how many of it one contract unit holds."""
-    name = symbol.rpartition(":")[2]
-    if name.startswith("k") and name[1:].isupper():
-        return name[1:], 1000
-    return name, 1
+def _name(symbol: str) -> str:
+    return symbol.rpartition(":")[2]
 
 
 def premium_of(market: SandboxMarket, rate: float, time_ms: int) -> float:
@@ -79,7 +80,7 @@ def meta_reply(call: Call, moment: Moment, *, with_contexts: bool) -> Reply:
 
 def _size_decimals(symbol: str) -> int:
     """About a dollar is the smallest size, as on the exchange."""
-    asset, units = asset_of(symbol)
+    asset, units = asset_of(_name(symbol))
     return min(5, max(0, floor(log10(mark_price(asset, 0) * units)) + 1))
 
 
@@ -107,7 +108,7 @@ def _price_text(price: float, size_decimals: int) -> str:
 
 
 def _context(market: SandboxMarket, now_ms: int) -> dict[str, Any]:
-    asset, units = asset_of(market.symbol)
+    asset, units = asset_of(_name(market.symbol))
     hour = now_ms // HOUR_MS
     decimals = _size_decimals(market.symbol)
     if market.is_delisted(now_ms):
@@ -195,15 +196,8 @@ def predicted_fundings(moment: Moment) -> list[list[Any]]:
 
 
 def _relayed(moment: Moment, exchange: str, coin: str) -> dict[str, Any] | None:
-    asset, units = asset_of(coin)
-    spellings: Sequence[str] = (
-        (f"{asset}USDT",) if units == 1 else (f"{units}{asset}USDT", f"{asset}{units}USDT")
-    )
-    for symbol in spellings:
-        market = moment.dataset.market(exchange, symbol, moment.now_ms)
-        if market is not None and not market.is_delisted(moment.now_ms):
-            return _prediction(market, moment.now_ms)
-    return None
+    market = counterpart(moment.dataset, exchange, coin, moment.now_ms)
+    return None if market is None else _prediction(market, moment.now_ms)
 
 
 def _prediction(market: SandboxMarket, now_ms: int) -> dict[str, Any]:

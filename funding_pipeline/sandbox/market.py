@@ -8,15 +8,24 @@ exchange's wire format.
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
 
-@dataclass(frozen=True, slots=True)
+def utc_ms(year: int, month: int, day: int) -> int:
+    """The first millisecond of a day."""
+    return int(datetime(year, month, day, tzinfo=UTC).timestamp()) * 1000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SandboxMarket:
-    """One perpetual market. `times` are sorted stamps in ms, with the jitter the exchange shows."""
+    """One perpetual market. `times` are sorted stamps in ms, with the jitter the exchange shows.
+
+    Where an exchange accrues continuously, `times` and `rates` are the steps of its rate instead.
+    """
 
     symbol: str
     base: str
@@ -28,6 +37,14 @@ class SandboxMarket:
     # No rate of the market exceeds it; exchanges publish it as cap and floor.
     rate_cap: float
     delisted_ms: int | None = None
+    relisted_ms: int | None = None
+    # Place among the exchange's markets; a renamed market keeps it.
+    number: int = 0
+    # The price at each of `times`, where it was recorded.
+    prices: Sequence[float] | None = None
+    # The symbol exists from and until then (a renamed market has two symbols, one after another).
+    named_from_ms: int | None = None
+    named_until_ms: int | None = None
 
     @property
     def launch_ms(self) -> int:
@@ -50,7 +67,17 @@ class SandboxMarket:
         return (now_ms // interval_ms + 1) * interval_ms
 
     def is_delisted(self, now_ms: int) -> bool:
-        return self.delisted_ms is not None and self.delisted_ms <= now_ms
+        if self.delisted_ms is None or now_ms < self.delisted_ms:
+            return False
+        return self.relisted_ms is None or now_ms < self.relisted_ms
+
+    def is_known(self, now_ms: int) -> bool:
+        """Launched by now, delisted or not, and under this symbol."""
+        return (
+            self.launch_ms <= now_ms
+            and (self.named_from_ms is None or self.named_from_ms <= now_ms)
+            and (self.named_until_ms is None or now_ms < self.named_until_ms)
+        )
 
 
 @dataclass(frozen=True)
@@ -60,6 +87,8 @@ class Dataset:
     markets: Mapping[str, Sequence[SandboxMarket]]
     source: str
     shift_days: Mapping[str, int] = field(default_factory=dict)
+    # What there is to know about an exchange's data before trusting them.
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def _by_symbol(self) -> Mapping[tuple[str, str], SandboxMarket]:
@@ -71,11 +100,15 @@ class Dataset:
 
     def market(self, exchange: str, symbol: str, now_ms: int) -> SandboxMarket | None:
         market = self._by_symbol.get((exchange, symbol))
-        return market if market is not None and market.launch_ms <= now_ms else None
+        return market if market is not None and market.is_known(now_ms) else None
 
     def known(self, exchange: str, now_ms: int) -> list[SandboxMarket]:
         """Markets launched by now, delisted ones included."""
-        return [m for m in self.markets.get(exchange, ()) if m.launch_ms <= now_ms]
+        return [m for m in self.markets.get(exchange, ()) if m.is_known(now_ms)]
+
+    def listed(self, exchange: str, now_ms: int) -> list[SandboxMarket]:
+        """Markets that are traded now."""
+        return [m for m in self.known(exchange, now_ms) if not m.is_delisted(now_ms)]
 
 
 @dataclass(frozen=True, slots=True)

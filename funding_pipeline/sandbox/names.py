@@ -31,8 +31,14 @@ ASSETS: tuple[str, ...] = tuple(_TOKENS.split())
 # What HIP-3 dexes list: shares, indices, metals, currencies.
 STOCKS: tuple[str, ...] = tuple(_STOCKS.split())
 
+# Shares and metals that other exchanges list beside their tokens.
+SHARES: tuple[str, ...] = ("NVDA", "TSLA", "AAPL", "COIN", "HOOD", "PLTR", "XAU", "XAG")
+
 # Tokens so cheap that exchanges trade them by the thousand.
 THOUSANDS = frozenset({"PEPE", "SHIB", "BONK", "FLOKI", "NEIRO", "DOGS", "LUNC"})
 
 # Once listed, no longer traded.
 DELISTED = frozenset({"MATIC"})
+
+# Withdrawn long after the others, from an exchange that opened late.
+WITHDRAWN = frozenset({"PIXEL"})

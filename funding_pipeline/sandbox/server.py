@@ -50,7 +50,7 @@ def load_dataset(
         shift_to_now=shift_to_now,
     )
     if not dataset.markets:
-        names = ", ".join(f"{f}.parquet" for e in EXCHANGES.values() for f in e.recorded_files)
+        names = ", ".join(f"{stem}.parquet" for e in EXCHANGES.values() for stem in e.file_stems)
         raise NothingToServeError(f"{data} holds none of: {names}")
     return dataset
 
@@ -75,6 +75,8 @@ def serve(
         print(
             f"sandbox ready at {url} ({dataset.source}; markets: {counts}; {limited})", flush=True
         )
+        for name, note in dataset.notes.items():
+            print(f"{name}: {note}", flush=True)
 
     app = create_app(dataset, limits=limits, faults=plan, now=system_now_ms)
     server = _Server(_config(app), ready)

@@ -4,13 +4,13 @@ Belongs here: the shapes shared by `app` and the exchange modules, and text form
 not belong here: any single exchange's paths or fields, sockets, the clock.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from funding_pipeline.sandbox.limits import Limit
+from funding_pipeline.sandbox.limits import Limit, Refusal
 from funding_pipeline.sandbox.market import Dataset, Listing
 
 
@@ -55,6 +55,8 @@ class Reply:
     rows: list[dict[str, Any]] | None = None
     rate_field: str | None = None
     time_field: str | None = None
+    # Milliseconds in one unit of `time_field`.
+    time_unit: int = 1
     weight: int = 1
     headers: dict[str, str] = field(default_factory=dict)
     # None: the payload is encoded as JSON; else it is text of this media type.
@@ -62,18 +64,44 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshots:
+    """Recorded polls of a running rate, served where no settled history was recorded."""
+
+    file: str
+    # Settlements are so many hours apart, each the last poll before it. None: the exchange accrues
+    # continuously, and every poll is kept as a step of the rate.
+    settles_hours: int | None
+    # From the polled rate to the rate of one settlement.
+    scale: float
+    note: str
+
+
+def no_usage(_: Sequence[int]) -> dict[str, str]:
+    """For exchanges that do not tell how much of a limit is used."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """One exchange of the sandbox."""
 
     name: str
-    limit: Limit
-    # File stems of recorded data that belong to this exchange.
+    limits: tuple[Limit, ...]
+    # File stems of recorded settlements that belong to this exchange.
     recorded_files: tuple[str, ...]
     split_symbol: Callable[[str], tuple[str, str]]
     listings: Callable[[], list[Listing]]
     read: Callable[[Request], Call]
     answer: Callable[[Call, Moment], Reply]
-    refuse: Callable[[], Reply]
+    refuse: Callable[[Refusal], Reply]
+    # Headers that tell how much of each limit is used.
+    usage: Callable[[Sequence[int]], dict[str, str]] = no_usage
+    snapshots: Snapshots | None = None
+
+    @property
+    def file_stems(self) -> tuple[str, ...]:
+        """Every recorded file that this exchange can be served from."""
+        return (*self.recorded_files, *([self.snapshots.file] if self.snapshots else ()))
 
 
 @lru_cache(maxsize=8192)
@@ -90,3 +118,9 @@ def pointed(value: float) -> str:
     """As `plain`, but always with a decimal point: 0 is "0.0", 77158 is "77158.0"."""
     text = plain(value)
     return text if "." in text else text + ".0"
+
+
+def parameter(params: Mapping[str, Any], name: str) -> int | None:
+    """A whole number; an absent or empty parameter is None, anything but digits a ValueError."""
+    text = params.get(name) or ""
+    return int(text) if text else None

@@ -14,7 +14,7 @@ import polars as pl
 from funding_pipeline.domain.records import Window
 from funding_pipeline.warehouse.database import timestamp, transaction, visible
 
-Reason = Literal["tick", "backfill", "manual"]
+Reason = Literal["tick", "sweep", "backfill", "manual"]
 Origin = Literal["live", "sandbox"]
 Outcome = Literal["complete", "partial", "failed", "interrupted"]
 _STATUS = {"complete": "ok", "partial": "partial", "failed": "failing", "interrupted": "partial"}

@@ -12,7 +12,7 @@ import duckdb
 import polars as pl
 
 from funding_pipeline.domain.grid import LATE_EVENT_MS
-from funding_pipeline.domain.records import Answered, Quarantined
+from funding_pipeline.domain.records import Answered, Kind, Quarantined
 from funding_pipeline.exchanges.base import ExchangeSpec
 from funding_pipeline.warehouse.database import timestamp, transaction, visible
 from funding_pipeline.warehouse.ledger import Event, record_events
@@ -56,7 +56,7 @@ def merge(
         if frame.select("market_id", "funding_time").is_duplicated().any():
             raise ValueError(f"{spec.name}: a batch with two rows of one market and hour")
         if not frame.is_empty():
-            _merge_settlements(connection, frame, load_id, now, counts)
+            _merge_settlements(connection, frame, spec.kind, load_id, now, counts)
         counts.quarantined = _quarantine(connection, spec.name, rejected, load_id, now)
         answered = [(a.market, a.window, len(a.rows)) for a in answers]
         record_windows(connection, spec.name, answered, load_id)
@@ -73,6 +73,7 @@ def merge(
 def _merge_settlements(
     connection: duckdb.DuckDBPyConnection,
     frame: pl.DataFrame,
+    kind: Kind,
     load_id: int,
     now: datetime,
     counts: MergeCounts,
@@ -105,10 +106,10 @@ def _merge_settlements(
     if counts.new:
         connection.execute(
             f"""INSERT INTO settlements BY NAME
-            SELECT {", ".join(STORED)}, 'settled' AS kind, 'api' AS source,
+            SELECT {", ".join(STORED)}, ? AS kind, 'api' AS source,
                    ? AS load_id, ? AS collected_at
             FROM batch WHERE fate = 'new' ORDER BY funding_time, market_id""",
-            [load_id, now],
+            [kind, load_id, now],
         )
         # Points between the newest settlement so far and these become known only now.
         connection.execute(

@@ -56,7 +56,8 @@ def decided_series(
     rejected: Rejected = []
     by_market: dict[str, list[Answered]] = {}
     for answer in answers:
-        by_market.setdefault(answer.market, []).append(answer)
+        if answer.rows or answer.context:
+            by_market.setdefault(answer.market, []).append(answer)
     if _hourly(spec, by_market):
         for market, parts in by_market.items():
             for row in _unique(part.rows for part in parts).values():

@@ -28,7 +28,11 @@ COMMAND = [sys.executable, "-W", "error", "-c", "from funding_pipeline.cli impor
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands run where no .env of the checkout is in force; Python still finds the package."""
+    """Commands run where no .env of the checkout is in force; Python still finds the package.
+
+    Two exchanges, of different intervals and page orders, suffice for the command line.
+    """
+    monkeypatch.setenv("FUNDING_EXCHANGES", "hyperliquid,bybit")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
     monkeypatch.chdir(tmp_path)
 

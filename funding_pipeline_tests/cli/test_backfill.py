@@ -204,7 +204,7 @@ def test_a_full_disk_in_the_middle_is_a_sentence(
         raise OSError(28, "No space left on device", "data/history.duckdb")
 
     serve()
-    monkeypatch.setattr("funding_pipeline.collection.engine.merge", full)
+    monkeypatch.setattr("funding_pipeline.collection.load.merge", full)
     result = run(*MAY)
     assert result.exit_code == 1
     assert "the disk is full: data/history.duckdb" in result.output

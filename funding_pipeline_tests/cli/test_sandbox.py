@@ -16,7 +16,7 @@ def test_serves_until_interrupted() -> None:
     try:
         assert process.stdout is not None
         ready = process.stdout.readline()
-        assert "hyperliquid 2, bybit 2; without rate limits" in ready
+        assert "hyperliquid 2, bybit 2" in ready
         url = ready.split(" at ")[1].split()[0]
         assert httpx.get(url, trust_env=False).json()["limits"] is False
         process.send_signal(signal.SIGINT)

@@ -1,6 +1,6 @@
 """Hand-written stand-ins for exchange, budget and network."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -41,13 +41,16 @@ class FakeExchange:
             Market(market=n, symbol=n, quote="USD", settle="USD", interval_hours=8) for n in names
         ]
 
-    def history(self, market: str, window: Window) -> HistoryPlan:
+    def history(self, market: Market | None, window: Window) -> HistoryPlan:
+        assert market is not None
         body = yield Request(
             endpoint="history",
             path="/history",
-            params={"market": market, "start": window.start_ms, "end": window.end_ms},
+            params={"market": market.market, "start": window.start_ms, "end": window.end_ms},
         )
-        return [RawSettlement(market, time, text) for time, text in self._decode(body, "history")]
+        return [
+            RawSettlement(market.market, time, text) for time, text in self._decode(body, "history")
+        ]
 
     def estimates(self) -> EstimatesPlan:
         yield Request(endpoint="estimates", path="/estimates")
@@ -71,7 +74,7 @@ class CountingBudget:
         self.closed = False
         self._waited_s = waited_s
 
-    async def acquire(self, weight: int) -> float:
+    async def acquire(self, weight: int, scopes: Collection[str] = ("",)) -> float:
         self.weights.append(weight)
         return self._waited_s
 

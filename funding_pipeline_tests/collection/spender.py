@@ -1,6 +1,6 @@
 """A process that spends from a shared budget and prints the true times. Run: python -m … ARGUMENTS
 
-    FOLDER tick|backfill LIMIT SECONDS WEIGHT COUNT      COUNT "forever": until killed
+FOLDER tick|backfill LIMIT SECONDS WEIGHT COUNT      COUNT "forever": until killed
 """
 
 import asyncio

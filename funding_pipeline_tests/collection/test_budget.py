@@ -76,20 +76,18 @@ def shared(folder: Path, *limits: RateLimit, tick: bool = False) -> Iterator[Sha
 @pytest.mark.slow
 @pytest.mark.parametrize("weight", [1, 2])
 def test_two_processes_together_never_exceed_the_limit(tmp_path: Path, weight: int) -> None:
-    limit, seconds, count = 10, 1.0, 20 // weight
+    limit, seconds, count = 10, 2.0, 20 // weight
     with ExitStack() as running:
         pair = [
-            running.enter_context(
-                spender(tmp_path, "backfill", limit, seconds, weight, count)
-            )
+            running.enter_context(spender(tmp_path, "backfill", limit, seconds, weight, count))
             for _ in range(2)
         ]
         outputs = [process.communicate(timeout=60)[0] for process in pair]
     sent = [moment for output in outputs for moment in times(output)]
     assert len(sent) == 2 * count
-    # The exchange sees requests in its own time; 20 ms is what sending and printing may blur.
-    assert most_in_any_window(sent, seconds - 0.02) * weight <= limit
-    assert max(sent) - min(sent) < 8, "the budget is used, not merely kept"
+    # The exchange sees requests in its own time; a loaded machine may blur them by 0.2 s.
+    assert most_in_any_window(sent, seconds - 0.2) * weight <= limit
+    assert max(sent) - min(sent) < 14, "the budget is used, not merely kept"
 
 
 def test_within_the_limit_nobody_waits(tmp_path: Path) -> None:
@@ -174,7 +172,9 @@ def test_a_tick_goes_before_backfills(tmp_path: Path) -> None:
         outputs = [process.communicate(timeout=10)[0] for process in backfills]
     # Twelve of weight, six in half a second: a second, had it the whole budget to itself.
     assert took < 3
-    meanwhile = [t for output in outputs for t in times(output) if started + 0.3 < t < started + took]
+    meanwhile = [
+        t for output in outputs for t in times(output) if started + 0.3 < t < started + took
+    ]
     assert len(meanwhile) <= 3, "backfills hold back while a tick waits"
 
 

@@ -93,7 +93,7 @@ def test_what_cannot_heal_is_asked_once(answer: httpx.Response, kind: type[Excha
 
 @pytest.mark.parametrize("status", [429, 418])
 def test_a_rate_limit_is_tried_again(status: int) -> None:
-    body, client, script = run(httpx.Response(status), OK)
+    body, _client, script = run(httpx.Response(status), OK)
     assert body == OK.content
     assert len(script.seen) == 2
     error, *_ = run(httpx.Response(status))

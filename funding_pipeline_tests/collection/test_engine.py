@@ -10,10 +10,13 @@ import httpx
 import pytest
 
 from funding_pipeline.collection import engine as engine_module
-from funding_pipeline.collection.engine import Progress, collect_each, origins
+from funding_pipeline.collection import load as load_module
+from funding_pipeline.collection.client import origins
+from funding_pipeline.collection.engine import collect_each
+from funding_pipeline.collection.load import Progress
 from funding_pipeline.collection.planning import Job
 from funding_pipeline.collection.report import LoadReport
-from funding_pipeline.domain.records import Window
+from funding_pipeline.domain.records import Market, Window
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.exchanges.registry import EXCHANGES
 from funding_pipeline.settings import Settings
@@ -71,9 +74,7 @@ def collect(settings: Settings, *exchanges: Exchange, **job: Any) -> dict[str, L
 
 def stored(settings: Settings) -> dict[str, int]:
     with Database(settings).open() as connection:
-        return dict(
-            rows(connection, "SELECT exchange, count(*) FROM funding_rates GROUP BY ALL")
-        )
+        return dict(rows(connection, "SELECT exchange, count(*) FROM funding_rates GROUP BY ALL"))
 
 
 def test_one_exchange_that_fails_leaves_the_other_stored(
@@ -110,7 +111,7 @@ def test_a_defect_in_one_exchange_does_not_stop_the_others(
     network: dict[str, Answer], sandboxed: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(FakeExchange):
-        def history(self, market: str, window: Window) -> Any:
+        def history(self, market: Market | None, window: Window) -> Any:
             raise KeyError("a defect")
             yield
 
@@ -158,9 +159,10 @@ def test_a_few_failing_markets_make_it_partial_and_the_rest_is_stored(
     assert "M03: one history: refused: HTTP 404" in report.failures["M03"]
     assert stored(sandboxed) == {"one": 48}
     with Database(sandboxed).open() as connection:
-        assert rows(
-            connection, "SELECT kind, market FROM events ORDER BY market"
-        ) == [("market failed", "M03"), ("market failed", "M07")]
+        assert rows(connection, "SELECT kind, market FROM events ORDER BY market") == [
+            ("market failed", "M03"),
+            ("market failed", "M07"),
+        ]
         status = rows(connection, "SELECT status, last_success IS NULL FROM collector_status")
         assert status == [("partial", False)]
         collected = rows(connection, "SELECT market FROM collected_windows")
@@ -181,7 +183,7 @@ def test_failed_markets_are_asked_again_and_the_others_are_not(
 def test_more_than_a_fifth_failing_fails_the_exchange_but_keeps_what_came(
     network: dict[str, Answer], sandboxed: Settings
 ) -> None:
-    broken = {name: GONE for name in NAMES[7:]}
+    broken = dict.fromkeys(NAMES[7:], GONE)
     network["one"] = markets_and_history(HISTORY, broken)
     report = collect(sandboxed, FakeExchange("one", concurrency=1))["one"]
     assert report.outcome == "failed"
@@ -206,7 +208,7 @@ def test_the_fifth_is_of_markets_not_of_windows(
             now_ms=LATER_MS,
         )
         assert [report.outcome for report in reports] == ["complete"]
-    network["one"] = markets_and_history(HISTORY, {name: GONE for name in NAMES[7:]})
+    network["one"] = markets_and_history(HISTORY, dict.fromkeys(NAMES[7:], GONE))
     report = collect(sandboxed, FakeExchange("one", concurrency=1))["one"]
     assert report.outcome == "failed", report.summary()
 
@@ -224,14 +226,14 @@ def test_batches_bound_what_is_held_and_each_is_durable(
     network: dict[str, Answer], sandboxed: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    real = engine_module.merge
+    real = load_module.merge
 
     def measuring(connection: duckdb.DuckDBPyConnection, spec: Any, batch: Any, **more: Any) -> Any:
         sizes.append(sum(len(answer.rows) for answer in batch))
         return real(connection, spec, batch, **more)
 
-    monkeypatch.setattr(engine_module, "merge", measuring)
-    monkeypatch.setattr(engine_module, "BATCH_ROWS", 12)
+    monkeypatch.setattr(load_module, "merge", measuring)
+    monkeypatch.setattr(load_module, "BATCH_ROWS", 12)
     network["one"] = markets_and_history(HISTORY)
     report = collect(sandboxed, FakeExchange("one", concurrency=1))["one"]
     assert sizes == [12] * 5
@@ -256,7 +258,7 @@ def test_the_budget_is_given_back_whatever_happens(
         budgets.append(CountingBudget())
         return budgets[-1]
 
-    monkeypatch.setattr(engine_module, "_budget", made)
+    monkeypatch.setattr(load_module, "budget_of", made)
     network["good"] = markets_and_history(HISTORY)
     collect(sandboxed, FakeExchange("good"), FakeExchange("unreachable"))
     assert [budget.closed for budget in budgets] == [True, True]
@@ -336,9 +338,13 @@ def test_the_summary_is_one_readable_line(network: dict[str, Answer], sandboxed:
     report = collect(sandboxed, FakeExchange("one"))["one"]
     line = report.summary()
     assert "\n" not in line
-    assert line.startswith("one: 54 new, 0 changed, 0 unchanged; 10 of 10 markets asked, 11 requests")
-    assert line.endswith("1 markets failed, e.g. M03: one history: refused: HTTP 404 "
-                         """'{"error": "gone"}'""")
+    assert line.startswith(
+        "one: 54 new, 0 changed, 0 unchanged; 10 of 10 markets asked, 11 requests"
+    )
+    assert line.endswith(
+        "1 markets failed, e.g. M03: one history: refused: HTTP 404 "
+        """'{"error": "gone"}'"""
+    )
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES.values(), ids=EXCHANGES.keys())

@@ -8,7 +8,15 @@ from funding_pipeline.collection.planning import Job, Unit, answered, forecast, 
 from funding_pipeline.domain.records import Window
 from funding_pipeline.warehouse.ledger import Reason
 from funding_pipeline.warehouse.markets import KnownMarket
-from funding_pipeline_tests.warehouse.world import DECLARED, HOUR, HOURLY, LATER_MS, at, sent, series
+from funding_pipeline_tests.warehouse.world import (
+    DECLARED,
+    HOUR,
+    HOURLY,
+    LATER_MS,
+    at,
+    sent,
+    series,
+)
 
 EARLY = 5_000
 
@@ -119,9 +127,9 @@ def test_a_tick_asks_a_market_once_its_next_settlement_is_due(interval: int) -> 
     for hour in range(17, 26):
         due = bool(planned(span(0, hour), market, now_ms=at(hour), reason="tick"))
         assert due == (hour >= 16 + interval), hour
-    assert not planned(
-        span(0, 99), market, now_ms=at(16 + interval) - 1, reason="tick"
-    ), "not a moment before"
+    assert not planned(span(0, 99), market, now_ms=at(16 + interval) - 1, reason="tick"), (
+        "not a moment before"
+    )
 
 
 def test_a_tick_asks_a_market_of_which_nothing_is_known() -> None:
@@ -188,6 +196,12 @@ def test_rejected_rows_are_those_of_the_window() -> None:
     bad = [sent(8, "NaN"), sent(32, "NaN"), sent(56, "NaN")]
     answer = answered(DECLARED, unit(24, 48), bad, LATER_MS)
     assert [q.raw.time_ms for q in answer.rejected] == [at(32)]
+
+
+def test_a_row_of_another_market_is_never_stored_as_this_one_s() -> None:
+    answer = answered(DECLARED, unit(0, 24), [sent(0), sent(8, market="BBB")], LATER_MS)
+    assert [r.raw.market for r in answer.rows] == ["AAA"]
+    assert [q.reason for q in answer.rejected] == ["another market's row: BBB"]
 
 
 # --- forecast

@@ -13,7 +13,11 @@ from funding_pipeline.sandbox.server import load_dataset, running_sandbox
 
 @pytest.fixture
 def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty data folder, and no rate budget (it counts only with a sandbox)."""
+    """An empty data folder, and no rate budget (it counts only with a sandbox).
+
+    Two exchanges, so that a new one in the registry changes no test here.
+    """
+    monkeypatch.setenv("FUNDING_EXCHANGES", "hyperliquid,bybit")
     monkeypatch.setenv("FUNDING_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("FUNDING_LIMITS", "off")
     return tmp_path / "data"

@@ -7,7 +7,8 @@ import dagster as dg
 import pytest
 
 from funding_pipeline.defs.jobs import DERIVATION, HOURLY
-from funding_pipeline.defs.schedules import RANGE_END, RANGE_START, tick_days
+from funding_pipeline.defs.runs import RANGE_END, RANGE_START
+from funding_pipeline.defs.schedules import tick_days
 from funding_pipeline.domain.records import Window
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.database import Database, timestamp, utc_now

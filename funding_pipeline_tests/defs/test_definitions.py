@@ -13,7 +13,9 @@ from funding_pipeline.exchanges.registry import EXCHANGES
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.database import Database
 
-DERIVED = {"daily_stats", "apr", "moving_averages", "latest_rates", "read_database"}
+TABLES = {"daily_stats", "apr", "moving_averages", "latest_rates", "predicted_rates"}
+SHARED = TABLES | {"read_database"}
+CHOSEN = {"hyperliquid", "bybit"}
 
 # Forbids what loading must not need. Files may be read (imports), none opened to be written.
 GUARD = """
@@ -47,7 +49,7 @@ def test_definitions_load_in_a_fresh_interpreter_without_network_file_or_clock(
         [sys.executable, "-c", GUARD], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert ast.literal_eval(done.stdout) == sorted(EXCHANGES.keys() | DERIVED)
+    assert ast.literal_eval(done.stdout) == sorted(EXCHANGES.keys() | SHARED)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -57,7 +59,7 @@ def test_every_asset_tells_what_it_is(definitions: dg.Definitions) -> None:
         assert spec.description, spec.key
         assert spec.kinds, spec.key
         assert spec.owners, spec.key
-        assert spec.group_name in {"exchanges", "derived", "published"}
+        assert spec.group_name in {"exchanges", "estimates", "derived", "published"}
         if spec.key.to_user_string() != "read_database":
             assert "dagster/column_schema" in spec.metadata
 
@@ -71,26 +73,52 @@ def test_column_schemas_are_those_of_the_published_tables(
             if schema is None:
                 continue
             name = spec.key.to_user_string()
-            table = name if name in DERIVED else "funding_rates"
+            table = name if name in TABLES else "funding_rates"
             described = connection.execute(f"DESCRIBE {table}").fetchall()
             assert [(c.name, c.type) for c in schema.columns] == [
                 (row[0], row[1]) for row in described
             ]
 
 
-def test_schedule_and_sensor_are_on_by_default(definitions: dg.Definitions) -> None:
-    hourly = definitions.resolve_schedule_def("hourly")
-    assert hourly.default_status is dg.DefaultScheduleStatus.RUNNING
-    assert hourly.cron_schedule == "3 * * * *"
-    assert hourly.execution_timezone == "UTC"
-    watermark = definitions.resolve_sensor_def("watermark")
-    assert watermark.default_status is dg.DefaultSensorStatus.RUNNING
+def test_schedules_and_sensors_are_on_by_default_and_in_utc(definitions: dg.Definitions) -> None:
+    schedules = list(definitions.schedules or [])
+    assert {s.name: s.cron_schedule for s in schedules} == {  # type: ignore[union-attr]
+        "hourly": "3 * * * *",
+        "estimates": "56 * * * *",
+        "sweep": "27 */6 * * *",
+        "maintenance": "41 2 * * *",
+    }
+    for schedule in schedules:
+        assert isinstance(schedule, dg.ScheduleDefinition)
+        assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING, schedule.name
+        assert schedule.execution_timezone == "UTC", schedule.name
+    sensors = {sensor.name: sensor.default_status for sensor in definitions.sensors or []}
+    assert sensors == dict.fromkeys(
+        ["watermark", "first_days", "failures", "lost_runs"], dg.DefaultSensorStatus.RUNNING
+    )
 
 
-def test_the_hourly_job_holds_the_exchanges_alone(definitions: dg.Definitions) -> None:
-    job = definitions.resolve_job_def("hourly_collection")
-    keys = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
-    assert keys == EXCHANGES.keys()
+@pytest.mark.parametrize("job", ["hourly_collection", "correction_sweep", "backfill"])
+def test_jobs_that_collect_hold_the_exchanges_alone(definitions: dg.Definitions, job: str) -> None:
+    layer = definitions.resolve_job_def(job).asset_layer
+    assert {key.to_user_string() for key in layer.executable_asset_keys} == CHOSEN
+
+
+def test_estimates_are_published_with_their_sample(definitions: dg.Definitions) -> None:
+    layer = definitions.resolve_job_def("estimates").asset_layer
+    keys = {key.to_user_string() for key in layer.executable_asset_keys}
+    assert keys == {"predicted_rates", "read_database"}
+
+
+def test_an_exchange_without_history_takes_no_part_in_backfills(
+    monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
+) -> None:
+    recorded = {name for name, e in EXCHANGES.items() if e.spec.kind == "recorded"}
+    if not recorded:
+        pytest.skip("every exchange has a history")
+    monkeypatch.setenv("FUNDING_EXCHANGES", ",".join({"bybit", *recorded}))
+    layer = defs().resolve_job_def("backfill").asset_layer
+    assert {key.to_user_string() for key in layer.executable_asset_keys} == {"bybit"}
 
 
 def test_only_chosen_exchanges_are_loaded(
@@ -98,4 +126,4 @@ def test_only_chosen_exchanges_are_loaded(
 ) -> None:
     monkeypatch.setenv("FUNDING_EXCHANGES", "bybit")
     keys = {key.to_user_string() for key in defs().resolve_all_asset_keys()}
-    assert keys == DERIVED | {"bybit"}
+    assert keys == SHARED | {"bybit"}

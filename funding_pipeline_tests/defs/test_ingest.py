@@ -8,7 +8,7 @@ import pytest
 
 from funding_pipeline.defs.jobs import DERIVATION, HOURLY
 from funding_pipeline.defs.partitions import DAYS, day_keys, day_window
-from funding_pipeline.defs.schedules import RANGE_END, RANGE_START
+from funding_pipeline.defs.runs import RANGE_END, RANGE_START
 
 pytestmark = pytest.mark.slow
 

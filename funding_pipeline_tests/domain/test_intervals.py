@@ -247,6 +247,8 @@ def test_every_recorded_label_of_hyperliquid_is_reproduced(recorded_dir: Path, s
             if fixed.at(h * HOUR_MS) != label
         ]
         spaced = intervals([Slot(h * HOUR_MS) for h in hours], [])
-        by_spacing += [(market, h) for h, s, label in zip(hours, spaced, labels, strict=True) if s != label]
+        by_spacing += [
+            (market, h) for h, s, label in zip(hours, spaced, labels, strict=True) if s != label
+        ]
     assert by_eras == []
     assert by_spacing == []

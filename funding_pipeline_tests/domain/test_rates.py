@@ -2,6 +2,7 @@
 
 import math
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -33,7 +34,9 @@ def test_a_fraction_is_the_nearest_float(text: str) -> None:
 
 def test_the_example_that_float_division_gets_wrong_somewhere() -> None:
     assert fraction("0.0012", RateUnit.PERCENT) == 1.2e-05
-    assert fraction("0.0012", RateUnit.PERCENT) * HOURS_PER_YEAR == pytest.approx(0.10512, rel=1e-12)
+    assert fraction("0.0012", RateUnit.PERCENT) * HOURS_PER_YEAR == pytest.approx(
+        0.10512, rel=1e-12
+    )
     wrong = [t for t in range(1, 2000) if fraction(f"0.{t:04}", RateUnit.PERCENT) != t / 1e4 / 100]
     assert wrong, "dividing the float would round twice; the text does not"
 
@@ -51,11 +54,11 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("unit", list(RateUnit))
+@pytest.mark.parametrize(("unit", "hours"), [(unit, 8) for unit in RateUnit])
 @pytest.mark.parametrize("text", REFUSED)
-def test_anything_but_a_finite_decimal_is_refused(text: str, unit: RateUnit) -> None:
+def test_anything_but_a_finite_decimal_is_refused(text: str, unit: RateUnit, hours: int) -> None:
     with pytest.raises(ValueError, match=r"no decimal number|not finite"):
-        fraction(text, unit)
+        fraction(text, unit, hours)
 
 
 def test_an_overflow_is_refused_and_an_underflow_is_zero() -> None:
@@ -65,6 +68,18 @@ def test_an_overflow_is_refused_and_an_underflow_is_zero() -> None:
         fraction("1e311", RateUnit.PERCENT)
     assert fraction("1e309", RateUnit.PERCENT) == 1e307
     assert fraction("1e-999") == 0.0
+
+
+@given(decimals, st.sampled_from([1, 2, 4, 8, 24]))
+def test_an_annual_fraction_is_its_exact_share_rounded_once(text: str, hours: int) -> None:
+    exact = Fraction(text) * hours / HOURS_PER_YEAR
+    assert fraction(text, RateUnit.ANNUAL_FRACTION, hours) == float(exact)
+
+
+def test_an_annual_fraction_without_its_interval_is_refused() -> None:
+    assert fraction("0.1095", RateUnit.ANNUAL_FRACTION, 8) == 0.0001
+    with pytest.raises(ValueError, match="an annual rate without its interval"):
+        fraction("0.1095", RateUnit.ANNUAL_FRACTION)
 
 
 def test_hourly_and_apr() -> None:

@@ -16,9 +16,9 @@ def raw(offset_ms: int = 0, text: str = "0.0001") -> RawSettlement:
     return RawSettlement("AAA", TEN + offset_ms, text)
 
 
-def check(*rows: RawSettlement, now_ms: int = NOW, bound: float = 0.05) -> tuple[
-    list[Slotted], list[Quarantined]
-]:
+def check(
+    *rows: RawSettlement, now_ms: int = NOW, bound: float = 0.05
+) -> tuple[list[Slotted], list[Quarantined]]:
     return validate(rows, unit=RateUnit.FRACTION, max_abs_rate=bound, now_ms=now_ms)
 
 

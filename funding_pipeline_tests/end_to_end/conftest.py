@@ -17,6 +17,8 @@ from funding_pipeline.warehouse.database import Database
 from funding_pipeline.warehouse.publish import publish
 from funding_pipeline_tests.end_to_end.support import collect, ms, sandbox_settings
 
+EXCHANGES = ("hyperliquid", "bybit")
+
 
 @dataclass(frozen=True, slots=True)
 class Month:
@@ -48,10 +50,10 @@ def may_2025(recorded_url: str, tmp_path_factory: pytest.TempPathFactory) -> Mon
     settings = sandbox_settings(tmp_path_factory.mktemp("may") / "data", recorded_url)
     window = Window(ms(2025, 5, 1), ms(2025, 6, 1))
     httpx.post(f"{recorded_url}/_requests/reset")
-    first = collect(settings, window)
+    first = collect(settings, window, EXCHANGES)
     first_requests = httpx.get(f"{recorded_url}/_requests").json()
     httpx.post(f"{recorded_url}/_requests/reset")
-    again = collect(settings, window)
+    again = collect(settings, window, EXCHANGES)
     again_requests = httpx.get(f"{recorded_url}/_requests").json()
     publish(Database(settings))
     return Month(settings, window, first, again, first_requests, again_requests)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from funding_pipeline.collection import engine
+from funding_pipeline.collection import load
 from funding_pipeline.domain.grid import DAY_MS
 from funding_pipeline.domain.records import Window
 from funding_pipeline.warehouse.database import Database
@@ -20,7 +20,7 @@ from funding_pipeline_tests.end_to_end.support import collect, sandbox_settings
 
 
 def write(folder: str, url: str, exchange: str, start: str, end: str, rows: str) -> None:
-    engine.BATCH_ROWS = int(rows)
+    load.BATCH_ROWS = int(rows)
     settings = sandbox_settings(Path(folder), url)
     for day in range(int(start), int(end), DAY_MS):
         report = collect(settings, Window(day, day + DAY_MS), [exchange])[exchange]
@@ -29,7 +29,7 @@ def write(folder: str, url: str, exchange: str, start: str, end: str, rows: str)
 
 
 def backfill(folder: str, url: str, exchange: str, start: str, end: str, rows: str) -> None:
-    engine.BATCH_ROWS = int(rows)
+    load.BATCH_ROWS = int(rows)
     settings = sandbox_settings(Path(folder), url)
     collect(settings, Window(int(start), int(end)), [exchange])
 

@@ -1,6 +1,6 @@
-"""A small dataset whose every settlement is known, and ways to serve it.
+"""A small dataset whose every settlement is known, generated ones, and ways to serve them.
 
-Belongs here: fixtures of the sandbox's tests. Does not belong here: recorded or generated data.
+Belongs here: fixtures of the sandbox's tests. Does not belong here: recorded data.
 """
 
 from array import array
@@ -13,9 +13,13 @@ import httpx
 import pytest
 
 from funding_pipeline.sandbox.faults import FaultPlan, parse_faults
+from funding_pipeline.sandbox.generated import generate
 from funding_pipeline.sandbox.market import HOUR_MS, Dataset, SandboxMarket
+from funding_pipeline.sandbox.registry import EXCHANGES
 from funding_pipeline.sandbox.server import running_sandbox
 
+# Later than the newest recorded response, so that answers have today's form.
+WORLD_NOW_MS = int(datetime(2026, 9, 20, 12, 30, tzinfo=UTC).timestamp()) * 1000
 NOW_MS = int(datetime(2026, 3, 1, 12, 30, tzinfo=UTC).timestamp()) * 1000
 
 Serve = Callable[..., httpx.Client]
@@ -104,4 +108,23 @@ def client(plain_url: str) -> Iterator[httpx.Client]:
     """A client of one sandbox without limits and faults that all tests share."""
     with httpx.Client(base_url=plain_url, timeout=10) as client:
         client.post("/_requests/reset")
+        yield client
+
+
+@pytest.fixture(scope="session")
+def world() -> Dataset:
+    """Generated markets of every exchange, the most relevant 40 of each."""
+    return generate(EXCHANGES.values(), markets=40)
+
+
+@pytest.fixture(scope="session")
+def world_url(world: Dataset) -> Iterator[str]:
+    with running_sandbox(world, now=lambda: WORLD_NOW_MS) as url:
+        yield url
+
+
+@pytest.fixture
+def world_client(world_url: str) -> Iterator[httpx.Client]:
+    """A client of the generated exchanges, at `WORLD_NOW_MS`."""
+    with httpx.Client(base_url=world_url, timeout=10) as client:
         yield client

@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from funding_pipeline.sandbox.faults import KINDS, FaultFileError, parse_faults
-from funding_pipeline.sandbox.market import HOUR_MS
+from funding_pipeline.sandbox.faults import KINDS, FaultFileError, FaultPlan, parse_faults
+from funding_pipeline.sandbox.market import HOUR_MS, Dataset
+from funding_pipeline.sandbox.server import running_sandbox
+from funding_pipeline_tests.sandbox.conftest import WORLD_NOW_MS
 
 Serve = Callable[..., httpx.Client]
 HISTORY = {"type": "fundingHistory", "coin": "BTC", "startTime": 0}
@@ -132,6 +134,34 @@ def test_late_correction_of_a_named_settlement(serve: Serve, now_ms: int) -> Non
     assert [row["fundingRateTimestamp"] for row in changed] == [str(stamp)]
 
 
+def test_late_corrections_keep_each_exchanges_stamps_and_decimals(
+    world: Dataset, world_client: httpx.Client
+) -> None:
+    hour_s = WORLD_NOW_MS // HOUR_MS * 3600
+    window = f"start_timestamp={hour_s - 7200}&end_timestamp={hour_s}"
+    paths = {
+        f"/lighter/api/v1/fundings?market_id=1&resolution=1h&count_back=0&{window}": "fundings",
+        "/binance/fapi/v1/fundingRate?symbol=BTCUSDT&limit=3": None,
+        f"/paradex/v1/funding/data?market=BTC-USD-PERP&page_size=3&end_at={hour_s}000": "results",
+    }
+    for path, key in paths.items():
+        plan = FaultPlan(parse_faults('[{"kind": "late_correction", "after": 0, "add": 0.0008}]'))
+        with (
+            running_sandbox(world, now=lambda: WORLD_NOW_MS, faults=plan) as url,
+            httpx.Client(base_url=url) as client,
+        ):
+            before, after = (c.get(path).json() for c in (world_client, client))
+        if key is not None:
+            before, after = before[key], after[key]
+        field = {"fundings": "rate", "results": "funding_index"}.get(key or "", "fundingRate")
+        pairs = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+        assert len(pairs) == (3 if key == "results" else 1)
+        for old, new in pairs:
+            assert {name for name in old if old[name] != new[name]} == {field}
+            assert float(new[field]) == pytest.approx(float(old[field]) + 0.0008)
+            assert len(new[field]) == len(old[field])
+
+
 def test_page_limit_lower_than_documented_keeps_paging_intact(serve: Serve) -> None:
     client = faulty(serve, "page_limit", rows=40)
     rows = ask(client).json()
@@ -145,7 +175,8 @@ def test_page_limit_lower_than_documented_keeps_paging_intact(serve: Serve) -> N
 
 
 def test_every_kind_is_tested_here() -> None:
-    text = Path(__file__).read_text(encoding="utf-8")
+    files = (Path(__file__), Path(__file__).with_name("test_sandbox_market_faults.py"))
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
     assert [kind for kind in KINDS if f'"{kind}"' not in text] == []
 
 

@@ -30,7 +30,10 @@ TABLES = (
 
 def main(folder: str) -> None:
     database = Database(Settings(data_dir=Path(folder)))
-    history = {"AAA": series(range(0, 14 * 24, 8)), "BBB": series(range(-120 * 24, -110 * 24), "BBB")}
+    history = {
+        "AAA": series(range(0, 14 * 24, 8)),
+        "BBB": series(range(-120 * 24, -110 * 24), "BBB"),
+    }
     with database.open() as connection:
         register(connection, listed("AAA", "BBB", listed_at_ms=at(-125 * 24)), datetime(2025, 3, 1))
         for start, end in ((-125, -100), (0, 14)):

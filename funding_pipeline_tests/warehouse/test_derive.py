@@ -27,7 +27,7 @@ from funding_pipeline_tests.warehouse.world import (
 
 TABLES = {
     "base.daily_stats": "market_id, day",
-    "base.moving_averages": "market_id, as_of, \"window\"",
+    "base.moving_averages": 'market_id, as_of, "window"',
     "base.latest_rates": "market_id",
 }
 EIGHT = list(range(0, 40 * 24 + 1, 8))
@@ -123,9 +123,7 @@ def test_any_order_of_loads_and_derivations_equals_a_rebuild(
     history["AAA"] = [r for r in history["AAA"] if r.time_ms != at(corrected)]
     history["AAA"].append(sent(corrected, "0.0123"))
     with database.open() as connection:
-        collect(
-            connection, history, Window(at(0), at(30 * 24)), refetch=True, load_id=2, now=now
-        )
+        collect(connection, history, Window(at(0), at(30 * 24)), refetch=True, load_id=2, now=now)
     derive(database, now=now)
     assert owed(database) == []
     pieces = derived(database)
@@ -149,7 +147,9 @@ def test_a_correction_changes_its_day_and_the_averages_that_hold_it(stocked: Dat
     assert changed_days == {time_of(10 * 24).date()}
     changed = set(after["base.moving_averages"]) - set(before["base.moving_averages"])
     as_of = {row[2] for row in changed if row[1] == "30d"}
-    assert (min(as_of), max(as_of)) == (time_of(11 * 24), time_of(END - 1)), "up to the newest settlement"
+    assert (min(as_of), max(as_of)) == (time_of(11 * 24), time_of(END - 1)), (
+        "up to the newest settlement"
+    )
     assert len({row[0] for row in changed}) == 1, "the other market is left alone"
     assert after == rebuilt(stocked, timestamp(at(END)) + timedelta(minutes=40))
 

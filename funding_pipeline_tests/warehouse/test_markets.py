@@ -1,4 +1,4 @@
-"""The registry of markets: what was listed when, and which interval was observed over which span."""
+"""The registry of markets: what was listed when, which interval was seen over which span."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

@@ -76,5 +76,7 @@ def test_the_table_says_exactly_which_hours_were_asked(
         for span in spans.get(market, []):
             said += range((span.start_ms - at(0)) // 3_600_000, (span.end_ms - at(0)) // 3_600_000)
         assert sorted(said) == sorted(hours)
-        edges = [edge for span in sorted(spans.get(market, [])) for edge in (span.start_ms, span.end_ms)]
+        edges = [
+            edge for span in sorted(spans.get(market, [])) for edge in (span.start_ms, span.end_ms)
+        ]
         assert edges == sorted(set(edges)), "no two spans touch"

@@ -69,9 +69,7 @@ def series(hours: Iterable[int], market: str = "AAA") -> list[RawSettlement]:
 
 def listed(*markets: str, interval_hours: int | None = 8, **more: Any) -> list[Market]:
     return [
-        Market(
-            market=m, symbol=m, quote="USD", settle="USD", interval_hours=interval_hours, **more
-        )
+        Market(market=m, symbol=m, quote="USD", settle="USD", interval_hours=interval_hours, **more)
         for m in markets
     ]
 
@@ -112,9 +110,7 @@ def collect(
 ) -> MergeCounts:
     """Ask a history for what a window lacks, and merge it in one batch."""
     now_ms = int(now.replace(tzinfo=UTC).timestamp()) * 1000
-    wanted = units(
-        connection, declaration, window, market=market, refetch=refetch, now_ms=now_ms
-    )
+    wanted = units(connection, declaration, window, market=market, refetch=refetch, now_ms=now_ms)
     answers = [answered(declaration, unit, _rows(history, unit, now_ms), now_ms) for unit in wanted]
     return merge(connection, declaration, answers, load_id=load_id, now=now)
 
@@ -136,7 +132,8 @@ def register(
 def settlements(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
     """All that is known of every settlement, except which load brought it and when."""
     return connection.execute(
-        """SELECT m.market, epoch_ms(funding_time) // 3600000 - ? // 3600000, rate, s.interval_hours,
+        """SELECT m.market, epoch_ms(funding_time) // 3600000 - ? // 3600000, rate,
+               s.interval_hours,
                covered_hours, kind, raw_rate, lag_ms, cumulative_value, mark_price, source
         FROM settlements s JOIN markets m USING (market_id) ORDER BY ALL""",
         [ORIGIN],
