@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := data/demo
 
-.PHONY: setup start demo test test-duckdb-1 lint
+.PHONY: setup start demo test test-duckdb-1 faults lint
 
 setup: .venv/.done .env
 
@@ -31,6 +31,10 @@ demo: setup
 
 test: setup
 	$(BIN)/pytest -n 2
+
+# What comes of every fault at every exchange, as a table.
+faults: setup
+	$(BIN)/python -m funding_pipeline_tests.end_to_end.fault_matrix
 
 # The same tests on the older DuckDB that is supported.
 test-duckdb-1:

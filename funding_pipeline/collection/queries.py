@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from funding_pipeline.collection.planning import Unit, answered
-from funding_pipeline.domain.grid import DAY_MS
+from funding_pipeline.domain.grid import DAY_MS, EARLIEST_MS
 from funding_pipeline.domain.records import Answered, Quarantined, RawSettlement, Window
 from funding_pipeline.domain.spans import coalesce
 from funding_pipeline.exchanges.base import ExchangeSpec
@@ -53,7 +53,8 @@ def _cut(units: Iterable[Unit], piece: Window) -> Iterable[Unit]:
         if start >= end:
             continue
         # Context only where the unit's own edge lies in this piece.
-        first = unit.ask.start_ms if start == unit.window.start_ms else start
+        # Stamps may be early at an inner edge as well: they belong to the piece that begins there.
+        first = unit.ask.start_ms if start == unit.window.start_ms else start + EARLIEST_MS
         last = unit.ask.end_ms if end == unit.window.end_ms else end
         yield Unit(unit.market, Window(start, end), Window(first, last))
 

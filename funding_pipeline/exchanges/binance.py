@@ -199,7 +199,7 @@ class Binance:
             return parse_history((yield _funding("fundingRate", params)))
 
         if market is None:
-            return ascending_inclusive(page, window)
+            return ascending_inclusive(page, window, SPEC)
         return ascending(page, window)
 
     def estimates(self) -> EstimatesPlan:

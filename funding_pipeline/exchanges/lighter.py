@@ -201,9 +201,10 @@ class Lighter:
 
     def refusal(self, request: Request, status: int, body: bytes) -> ExchangeError | None:
         """Answers carry a code of their own; 20001 is a bad parameter."""
-        if status == 200 and b'"code":200' in body[:32].replace(b" ", b""):
-            return None
-        if status not in (200, 400):
+        text = body.strip()
+        if status not in (200, 400) or not (text.startswith(b"{") and text.endswith(b"}")):
+            return None  # a page, or cut short: the client tells
+        if status == 200 and b'"code":200' in text[:32].replace(b" ", b""):
             return None
         answer = decode(body, _STATUS, SPEC.name, request.endpoint)
         if answer.code == 200:

@@ -6,11 +6,12 @@ ends nothing. A history is exhausted when a page brings nothing new, or when it 
 the window's edge that no further settlement fits, the shortest interval being one hour.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 
-from funding_pipeline.domain.grid import HOUR_MS
+from funding_pipeline.domain.errors import MalformedResponseError
+from funding_pipeline.domain.grid import DAY_MS, HOUR_MS
 from funding_pipeline.domain.records import RawSettlement, Window
-from funding_pipeline.exchanges.base import HistoryPlan, Request
+from funding_pipeline.exchanges.base import ExchangeSpec, HistoryPlan, Request
 
 PagePlan = Generator[Request, bytes, list[RawSettlement]]
 
@@ -55,23 +56,62 @@ def descending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPla
     return rows
 
 
-def ascending_inclusive(page: Callable[[Window], PagePlan], window: Window) -> HistoryPlan:
+def ascending_inclusive(
+    page: Callable[[Window], PagePlan], window: Window, spec: ExchangeSpec
+) -> HistoryPlan:
     """Oldest first, all markets in one list: a page may end inside a group of equal stamps, so the
-    next one begins at the newest stamp seen, and what is known is dropped.
+    next one begins at the newest stamp seen, and what is known is dropped. A group that fills a
+    page by itself hides what lies behind it: MalformedResponseError, never a silent loss.
     """
     rows: dict[tuple[str, int], RawSettlement] = {}
-    start = window.start_ms
+    start, largest, pages = window.start_ms, 0, 0
     while start < window.end_ms:
-        known = len(rows)
-        found = [
-            row
-            for row in (yield from page(Window(start, window.end_ms)))
-            if start <= row.time_ms < window.end_ms
-        ]
-        rows.update(((row.market, row.time_ms), row) for row in found)
-        if len(rows) == known:
+        found = _distinct((yield from page(Window(start, window.end_ms))), start, window.end_ms)
+        if not found:
             break
-        newest = max(row.time_ms for row in found)
-        # A page that holds a single stamp may hide more of it; another page would be the same.
-        start = newest if newest > start else newest + 1
+        rows.update(found)
+        times = [time_ms for _, time_ms in found]
+        newest = max(times)
+        if min(times) == newest:
+            # Fewer than the only page before, which was not full: that page was the last already.
+            if not (pages == 1 and len(found) < largest < spec.page_rows):
+                yield from _assert_exhausted(page, window, spec, newest, len(found), largest)
+            break
+        start, largest, pages = newest, max(largest, len(found)), pages + 1
     return list(rows.values())
+
+
+def _assert_exhausted(
+    page: Callable[[Window], PagePlan],
+    window: Window,
+    spec: ExchangeSpec,
+    newest: int,
+    count: int,
+    largest: int,
+) -> Generator[Request, bytes, None]:
+    """Whether a page of one stamp alone was the last. Is there a page that holds more rows, it was
+    not full; and nothing may come after it.
+    """
+    fits = count < largest
+    if not fits:
+        before = newest - DAY_MS
+        earlier = _distinct((yield from page(Window(before, newest + 1))), before, newest + 1)
+        if len(earlier) > count:
+            return
+        nothing_to_compare_with = all(time_ms == newest for _, time_ms in earlier)
+        fits = nothing_to_compare_with and count < spec.page_rows
+    if fits and newest + 1 < window.end_ms:
+        later = yield from page(Window(newest + 1, window.end_ms))
+        fits = not _distinct(later, newest + 1, window.end_ms)
+    if not fits:
+        raise MalformedResponseError(
+            spec.name,
+            "history of all markets",
+            f"{count} settlements at {newest} ms fill a page; more of them cannot be asked for",
+        )
+
+
+def _distinct(
+    rows: Iterable[RawSettlement], start_ms: int, end_ms: int
+) -> dict[tuple[str, int], RawSettlement]:
+    return {(row.market, row.time_ms): row for row in rows if start_ms <= row.time_ms < end_ms}

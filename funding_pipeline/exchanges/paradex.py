@@ -46,6 +46,7 @@ SPEC = ExchangeSpec(
 
 _PERIOD_HOURS = 8  # rows before mid-2026 carry 0 or no period
 _OLDEST_SAMPLE_MS = 60_000
+_PRICED_RATE = 1e-9  # from here on premium / rate is a price to 5 parts in a million
 
 
 class _Market(msgspec.Struct):
@@ -95,7 +96,9 @@ _SUMMARIES = msgspec.json.Decoder(_Summaries)
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """The funding index just before a whole hour; `price` None where the rate is exactly 0."""
+    """The funding index just before a whole hour; `price` None where the rate is too near to 0 to
+    tell it: rates have 14 decimals.
+    """
 
     time_ms: int
     index: float
@@ -119,7 +122,7 @@ def parse_boundary(body: bytes, boundary_ms: int) -> Boundary | None:
         sample.created_at,
         number(sample.funding_index, SPEC.name, endpoint, f"{field}funding_index"),
         sample.funding_index,
-        premium / rate if rate else None,
+        premium / rate if abs(rate) >= _PRICED_RATE else None,
     )
 
 
@@ -128,7 +131,7 @@ def hourly_rate(before: Boundary, after: Boundary) -> float | None:
     advance = after.index - before.index
     if advance == 0:
         return 0.0
-    prices = [price for price in (before.price, after.price) if price]
+    prices = [price for price in (before.price, after.price) if price and price > 0]
     elapsed_ms = after.time_ms - before.time_ms
     if not prices or elapsed_ms <= 0:
         return None
@@ -205,6 +208,8 @@ class Paradex:
         """One row per whole hour of the window between whose boundaries the index is known."""
         assert market is not None, "history is per market here"
         first = -(-window.start_ms // HOUR_MS) * HOUR_MS
+        if first >= window.end_ms:
+            return []
         rows: list[RawSettlement] = []
         before: Boundary | None = None
         for boundary_ms in range(first - HOUR_MS, window.end_ms, HOUR_MS):

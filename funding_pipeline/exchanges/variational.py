@@ -13,7 +13,7 @@ sample taken in the ten minutes before a boundary is written as that boundary's 
 
 import msgspec
 
-from funding_pipeline.domain.errors import ExchangeError
+from funding_pipeline.domain.errors import ExchangeError, MalformedResponseError
 from funding_pipeline.domain.rates import RateUnit, fraction
 from funding_pipeline.domain.records import Estimate, Market, Window
 from funding_pipeline.domain.symbols import unify
@@ -25,7 +25,7 @@ from funding_pipeline.exchanges.base import (
     RateLimit,
     Request,
 )
-from funding_pipeline.exchanges.wire import decode, number, optional_number
+from funding_pipeline.exchanges.wire import decode, optional_number
 
 SPEC = ExchangeSpec(
     name="variational",
@@ -68,7 +68,12 @@ _STATS = msgspec.json.Decoder(_Stats)
 
 def _listings(body: bytes) -> list[tuple[int, _Listing]]:
     found = decode(body, _STATS, SPEC.name, _ENDPOINT).listings
-    return [(index, item) for index, item in enumerate(found) if item.funding_interval_s > 0]
+    for index, item in enumerate(found):
+        if item.funding_interval_s < 0 or item.funding_interval_s % _HOUR_S:
+            detail = f"no whole number of hours: {item.funding_interval_s} s"
+            field = f"$.listings[{index}].funding_interval_s"
+            raise MalformedResponseError(SPEC.name, _ENDPOINT, detail, field)
+    return [(index, item) for index, item in enumerate(found) if item.funding_interval_s]
 
 
 def parse_markets(body: bytes) -> list[Market]:
@@ -95,7 +100,10 @@ def parse_estimates(body: bytes) -> list[Estimate]:
     for index, item in _listings(body):
         hours = item.funding_interval_s // _HOUR_S
         field = f"$.listings[{index}].funding_rate"
-        number(item.funding_rate, SPEC.name, _ENDPOINT, field)
+        try:
+            rate = fraction(item.funding_rate, SPEC.rate_unit, hours)
+        except ValueError as error:
+            raise MalformedResponseError(SPEC.name, _ENDPOINT, str(error), field) from error
         sides = [
             side
             for side in (
@@ -107,7 +115,7 @@ def parse_estimates(body: bytes) -> list[Estimate]:
         estimates.append(
             Estimate(
                 market=item.ticker,
-                rate=fraction(item.funding_rate, SPEC.rate_unit, hours),
+                rate=rate,
                 raw_rate=item.funding_rate,
                 interval_hours=hours,
                 mark_price=optional_number(item.mark_price),

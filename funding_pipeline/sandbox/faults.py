@@ -35,21 +35,18 @@ Kinds and what they take:
     page_limit       pages hold at most `rows` (50)
 
 wrong_type, missing_field, nan_rate and empty_rate strike row `row` (0) of the answer, in `field`
-(left out: the funding rate; in Paradex's history the funding index, which says what was paid).
-Answers without rows pass unharmed. On Lighter the market of a history request is its `market_id`.
+(left out: the funding rate; in Paradex's history the index). Answers without rows pass unharmed.
+On Lighter the market of a history request is its `market_id`.
 
-Other kinds are events of one market, the same for every request. They take `exchange`, `market`
-(the symbol it is listed by) and `time` (ms), no counters, and
+Other kinds are events of one market. They need `exchange`, `market` (its symbol), `time` (ms) and
 
-    renamed          from `time` on the market is called `to`, with its whole history; the old
-                     symbol is gone from every list and unknown
-    delisted         from `time` on shown as the exchange shows it, without further settlements
+    renamed          called `to` from `time` on, with its whole history; the old symbol is unknown
+    delisted         from `time` on, as the exchange shows it; no further settlements
     relisted         delisted at `time` and listed again at `until` (ms)
-    interval_change  from `time` on settled every `hours` hours; the settlement at that very moment
-                     still pays for the interval before
+    interval_change  settled every `hours` hours after `time`
 
-Belongs here: rules, their counters, when they strike. Does not belong here: what they do to rows
-(`spoiling`), to markets (`market_faults`) and to whole answers (`app`).
+Belongs here: rules, counters, when they strike. Does not belong here: what they do to rows
+(`spoiling`), markets (`market_faults`) and answers (`app`).
 """
 
 from dataclasses import dataclass, field
@@ -124,9 +121,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be at least 1, not {value}")
-        if not self.is_event:
-            return
-        for needed in ("exchange", "market", "time", _EVENTS[self.kind]):
+        event = ("exchange", "market", "time", _EVENTS[self.kind]) if self.is_event else ()
+        for needed in event:
             if needed is not None and getattr(self, needed) is None:
                 raise ValueError(f"{self.kind} needs `{needed}`")
         if self.until is not None and self.until <= (self.time or 0):

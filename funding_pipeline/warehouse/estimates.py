@@ -56,7 +56,7 @@ def record_estimates(
         ],
         schema=_SCHEMA,
         orient="row",
-    )
+    ).unique("market", keep="last")
     with visible(connection, "sample", frame):
         stored: int = connection.execute(
             """INSERT INTO base.predicted_rates BY NAME

@@ -4,7 +4,7 @@ Adding an exchange: write its speaker and add it to SPEAKERS.
 """
 
 from collections.abc import Callable, Generator
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -16,11 +16,17 @@ Row = dict[str, Any]
 
 
 class Speaker(Protocol):
-    """How one exchange talks."""
+    """How one exchange talks.
+
+    What its history is decides which parts of the suite apply to it: "pages" of settlements,
+    "boundaries" (one sample per hour, from which the rate follows), or "none".
+    """
 
     market: str  # one that `markets` lists
+    kind_of_history: Literal["pages", "boundaries", "none"]
     page_rows: int
-    newest_first: bool
+    newest_first: bool  # which end of a too wide window a page holds
+    stamp_ms: int  # one unit of its stamps
     rate_field: str
     time_field: str
     required_market_fields: tuple[str, ...]
@@ -43,6 +49,8 @@ def unchanged(_: Row) -> None:
 
 class HyperliquidSpeaker:
     market = "BTC"
+    kind_of_history: Literal["pages"] = "pages"
+    stamp_ms = 1
     page_rows = 500
     newest_first = False
     rate_field, time_field = "fundingRate", "time"
@@ -92,6 +100,8 @@ class HyperliquidSpeaker:
 
 class BybitSpeaker:
     market = "BTCUSDT"
+    kind_of_history: Literal["pages"] = "pages"
+    stamp_ms = 1
     page_rows = 200
     newest_first = True
     rate_field, time_field = "fundingRate", "fundingRateTimestamp"
@@ -154,7 +164,296 @@ class BybitSpeaker:
         return self.answer([row])
 
 
-SPEAKERS: dict[str, Speaker] = {"hyperliquid": HyperliquidSpeaker(), "bybit": BybitSpeaker()}
+class LighterSpeaker:
+    """Seconds; unsigned percent and the side that pays; of a wide window the newest rows."""
+
+    market = "BTC"
+    kind_of_history: Literal["pages"] = "pages"
+    stamp_ms = 1000
+    page_rows = 720
+    newest_first = True
+    rate_field, time_field = "rate", "timestamp"
+    estimate_rate_field = "rate"
+    required_market_fields = ("symbol", "market_id", "status", "market_type")
+
+    def row(self, market: str, time_ms: int, rate: str) -> Row:
+        return {
+            "timestamp": time_ms // 1000,
+            "value": "0.1",
+            "rate": rate.removeprefix("-"),
+            "direction": "short" if rate.startswith("-") else "long",
+        }
+
+    def history(self, rows: list[Row]) -> bytes:
+        return msgspec.json.encode({"code": 200, "resolution": "1h", "fundings": rows})
+
+    def asked(self, request: Request) -> tuple[str, int, int]:
+        params = request.params
+        assert (request.path, request.method) == ("/api/v1/fundings", "GET")
+        assert params.keys() == {
+            *("market_id", "resolution", "start_timestamp", "end_timestamp", "count_back")
+        }, "all five are required"
+        assert (params["resolution"], params["count_back"]) == ("1h", 0)
+        assert params["market_id"] == "1", "asked for by its number"
+        first, last = int(params["start_timestamp"]), int(params["end_timestamp"])
+        return self.market, first * 1000, last * 1000
+
+    def markets(self, request: Request, change: Callable[[Row], None] = unchanged) -> bytes:
+        assert request.path == "/api/v1/orderBooks"
+        perp: Row = {
+            "symbol": "BTC",
+            "market_id": 1,
+            "market_type": "perp",
+            "status": "active",
+        }
+        others = [
+            {**perp, "symbol": "1000PEPE", "market_id": 4},
+            {**perp, "symbol": "PIPPIN", "market_id": 135, "status": "inactive"},
+            {**perp, "symbol": "ETH/USDC", "market_id": 2048, "market_type": "spot"},
+        ]
+        change(perp)
+        return msgspec.json.encode({"code": 200, "order_books": [perp, *others]})
+
+    def estimates(self, request: Request, change: Callable[[Row], None] = unchanged) -> bytes:
+        if request.path == "/api/v1/orderBookDetails":
+            details = [
+                {
+                    "symbol": symbol,
+                    "mark_price": "100.0",
+                    "index_price": "99.0",
+                    "open_interest": 10.5,
+                    "daily_quote_token_volume": 1000,
+                }
+                for symbol in ("BTC", "1000PEPE")
+            ]
+            return msgspec.json.encode({"code": 200, "order_book_details": details})
+        assert request.path == "/api/v1/funding-rates"
+        rows: list[Row] = [
+            {"market_id": 1, "exchange": exchange, "symbol": symbol, "rate": 9.6e-05}
+            for exchange in ("lighter", "binance", "bybit", "hyperliquid")
+            for symbol in ("BTC", "1000PEPE")
+        ]
+        change(rows[0])
+        return msgspec.json.encode({"code": 200, "funding_rates": rows})
+
+
+class ParadexSpeaker:
+    """One sample before each whole hour; what counts in it is the funding index."""
+
+    market = "BTC-USD-PERP"
+    kind_of_history: Literal["boundaries"] = "boundaries"
+    stamp_ms = 1
+    page_rows = 1
+    newest_first = True
+    rate_field, time_field = "funding_index", "created_at"
+    estimate_rate_field = "funding_rate"
+    required_market_fields = (
+        *("symbol", "base_currency", "quote_currency", "settlement_currency", "asset_kind"),
+    )
+
+    def row(self, market: str, time_ms: int, rate: str) -> Row:
+        """A sample; `rate` is the index, the price is 100."""
+        return {
+            "market": market,
+            "funding_index": rate,
+            "funding_premium": "0.01",
+            "funding_rate": "0.0001",
+            "funding_rate_8h": "0.00010000",
+            "funding_period_hours": 8,
+            "created_at": time_ms,
+        }
+
+    def history(self, rows: list[Row]) -> bytes:
+        return msgspec.json.encode({"next": None, "prev": None, "results": rows})
+
+    def asked(self, request: Request) -> tuple[str, int, int]:
+        """The boundary, twice: there is no first."""
+        params = request.params
+        assert (request.path, request.method) == ("/v1/funding/data", "GET")
+        assert params.keys() == {"market", "end_at", "page_size"}
+        assert params["page_size"] == 1
+        return str(params["market"]), int(params["end_at"]), int(params["end_at"])
+
+    def markets(self, request: Request, change: Callable[[Row], None] = unchanged) -> bytes:
+        assert request.path == "/v1/markets"
+        return self._markets(change)
+
+    def _markets(self, change: Callable[[Row], None] = unchanged) -> bytes:
+        perp: Row = {
+            "symbol": "BTC-USD-PERP",
+            "base_currency": "BTC",
+            "quote_currency": "USD",
+            "settlement_currency": "USDC",
+            "asset_kind": "PERP",
+            "open_at": 1_696_431_006_398,
+            "funding_period_hours": 8,
+            "max_funding_rate": "0.02",
+        }
+        option = {**perp, "symbol": "BTC-USD-96000-C", "asset_kind": "PERP_OPTION"}
+        change(perp)
+        return msgspec.json.encode({"results": [perp, option]})
+
+    def estimates(self, request: Request, change: Callable[[Row], None] = unchanged) -> bytes:
+        if request.path == "/v1/markets":
+            return self._markets()
+        assert request.path == "/v1/markets/summary"
+        assert request.params == {"market": "ALL"}
+        perp: Row = {
+            "symbol": "BTC-USD-PERP",
+            "funding_rate": "0.0001",
+            "mark_price": "100.0",
+            "underlying_price": "99.0",
+            "open_interest": "10.5",
+            "volume_24h": "1000.0",
+        }
+        options = [
+            {**perp, "symbol": "BTC-USD-96000-C", "funding_rate": "0.001"},
+            {**perp, "symbol": "BTC-USD-25JUN27-86000-C", "funding_rate": ""},
+        ]
+        change(perp)
+        return msgspec.json.encode({"results": [perp, *options]})
+
+
+class VariationalSpeaker:
+    """One endpoint for everything, no history."""
+
+    market = "BTC"
+    kind_of_history: Literal["none"] = "none"
+    stamp_ms = 1
+    page_rows = 1
+    newest_first = False
+    rate_field = time_field = ""
+    estimate_rate_field = "funding_rate"
+    required_market_fields = ("ticker", "funding_rate", "funding_interval_s")
+
+    def row(self, market: str, time_ms: int, rate: str) -> Row:
+        raise NotImplementedError("no history")
+
+    def history(self, rows: list[Row]) -> bytes:
+        raise NotImplementedError("no history")
+
+    def asked(self, request: Request) -> tuple[str, int, int]:
+        raise NotImplementedError("no history")
+
+    def markets(self, request: Request, change: Callable[[Row], None] = unchanged) -> bytes:
+        assert (request.path, request.method) == ("/metadata/stats", "GET")
+        listing = self.listing()
+        change(listing)
+        swap = self.listing(ticker="XAUS", funding_rate="0", funding_interval_s=0)
+        return self.stats([listing, swap])
+
+    estimates = markets
+
+    def listing(self, **fields: Any) -> Row:
+        return {
+            "ticker": "BTC",
+            "name": "Bitcoin",
+            "mark_price": "100.0",
+            "volume_24h": "1000.0",
+            "open_interest": {"long_open_interest": "12.0", "short_open_interest": "10.0"},
+            "funding_rate": "0.1095",
+            "funding_interval_s": 28800,
+        } | fields
+
+    def stats(self, listings: list[Row]) -> bytes:
+        return msgspec.json.encode({"num_markets": len(listings), "listings": listings})
+
+
+class BinanceSpeaker:
+    """Ascending, both ends inclusive; one symbol here, all at once in test_binance."""
+
+    market = "BTCUSDT"
+    kind_of_history: Literal["pages"] = "pages"
+    stamp_ms = 1
+    page_rows = 1000
+    newest_first = False
+    rate_field, time_field = "fundingRate", "fundingTime"
+    estimate_rate_field = "lastFundingRate"
+    required_market_fields = (
+        *("symbol", "contractType", "status", "baseAsset", "quoteAsset", "marginAsset"),
+    )
+
+    def row(self, market: str, time_ms: int, rate: str) -> Row:
+        return {
+            "symbol": market,
+            "fundingTime": time_ms,
+            "fundingRate": rate,
+            "markPrice": "34287.54619963",
+            "rateType": "Regular",
+        }
+
+    def history(self, rows: list[Row]) -> bytes:
+        return msgspec.json.encode(rows)
+
+    def asked(self, request: Request) -> tuple[str, int, int]:
+        params = request.params
+        assert (request.path, request.method) == ("/fapi/v1/fundingRate", "GET")
+        assert params["limit"] == self.page_rows, "100 rows come unless asked for more"
+        assert set(request.scopes) == {"", "funding"}, "a limit of its own"
+        return str(params.get("symbol", "")), int(params["startTime"]), int(params["endTime"])
+
+    def markets(self, request: Request, change: Callable[[Row], None] = unchanged) -> bytes:
+        if request.path == "/fapi/v1/fundingInfo":
+            return self.intervals()
+        assert request.path == "/fapi/v1/exchangeInfo"
+        contract = self.contract()
+        change(contract)
+        dated = self.contract(symbol="BTCUSDT_261225", contractType="CURRENT_QUARTER")
+        return msgspec.json.encode({"symbols": [contract, dated]})
+
+    def contract(self, **fields: Any) -> Row:
+        return {
+            "symbol": "BTCUSDT",
+            "contractType": "PERPETUAL",
+            "status": "TRADING",
+            "baseAsset": "BTC",
+            "quoteAsset": "USDT",
+            "marginAsset": "USDT",
+            "onboardDate": 1_569_398_400_000,
+            "underlyingType": "COIN",
+        } | fields
+
+    def intervals(self, **hours: int) -> bytes:
+        rows = [
+            {
+                "symbol": symbol,
+                "adjustedFundingRateCap": "0.00300",
+                "adjustedFundingRateFloor": "-0.00300",
+                "fundingIntervalHours": interval,
+            }
+            for symbol, interval in ({"BTCUSDT": 8} | hours).items()
+        ]
+        return msgspec.json.encode(rows)
+
+    def estimates(self, request: Request, change: Callable[[Row], None] = unchanged) -> bytes:
+        if request.path == "/fapi/v1/fundingInfo":
+            return self.intervals()
+        if request.path == "/fapi/v1/ticker/24hr":
+            return msgspec.json.encode([{"symbol": "BTCUSDT", "quoteVolume": "1000.0"}])
+        assert request.path == "/fapi/v1/premiumIndex"
+        row: Row = {
+            "symbol": "BTCUSDT",
+            "markPrice": "80680.2",
+            "indexPrice": "80709.2",
+            "lastFundingRate": "0.00008384",
+            "nextFundingTime": 1_788_508_800_000,
+        }
+        dated = [
+            {**row, "symbol": "BTCUSDT_261225", "lastFundingRate": "", "nextFundingTime": 0},
+            {**row, "symbol": "ETHUSDT_261225", "nextFundingTime": 0},
+        ]
+        change(row)
+        return msgspec.json.encode([row, *dated])
+
+
+SPEAKERS: dict[str, Speaker] = {
+    "hyperliquid": HyperliquidSpeaker(),
+    "lighter": LighterSpeaker(),
+    "paradex": ParadexSpeaker(),
+    "variational": VariationalSpeaker(),
+    "binance": BinanceSpeaker(),
+    "bybit": BybitSpeaker(),
+}
 
 
 def drive(
@@ -174,7 +473,7 @@ def drive(
 
 def listed(market: str) -> Market:
     """The market as a list would name it."""
-    return Market(market=market, symbol=market, quote="USD", settle="USD")
+    return Market(market=market, api_id="1", symbol=market, quote="USD", settle="USD")
 
 
 class History:
@@ -183,6 +482,7 @@ class History:
     def __init__(self, speaker: Speaker, times: list[int], limit: int | None = None) -> None:
         self._speaker = speaker
         self.times = sorted(times)
+        assert not any(time % speaker.stamp_ms for time in times)
         self._limit = limit or speaker.page_rows
         self.spoil: Callable[[list[Row]], list[Row]] = list
 

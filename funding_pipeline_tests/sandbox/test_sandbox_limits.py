@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
+from funding_pipeline.sandbox.limits import Gate, Limit
 from funding_pipeline.sandbox.market import Dataset
 from funding_pipeline.sandbox.server import running_sandbox
 from funding_pipeline_tests.sandbox.conftest import WORLD_NOW_MS
@@ -98,6 +99,19 @@ def test_binance_admits_500_of_two_endpoints_in_5_minutes_then_bans(
     assert statuses(client, history, 1) == [418]
     clock.seconds += 81
     assert statuses(client, history, 1) == [200]
+
+
+def test_who_heeds_refusals_is_not_banned() -> None:
+    clock = Clock()
+    gate = Gate([Limit(weight=1, window_s=10, ban_after=3, ban_s=100)], clock)
+    for _ in range(5):
+        assert gate.admit("", 1) is None
+        refusals = [gate.admit("", 1) for _ in range(2)]
+        assert [refusal and refusal.banned for refusal in refusals] == [False, False]
+        clock.seconds += 10
+    assert gate.admit("", 1) is None
+    refusals = [gate.admit("", 1) for _ in range(4)]
+    assert [refusal and refusal.banned for refusal in refusals] == [False, False, True, True]
 
 
 def test_binance_counts_weight_and_tells_it(limited: tuple[httpx.Client, Clock]) -> None:

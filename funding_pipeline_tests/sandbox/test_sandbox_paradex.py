@@ -16,6 +16,7 @@ from funding_pipeline.sandbox.paradex_index import (
     FundingIndex,
     true_hourly_rate,
 )
+from funding_pipeline.sandbox.paradex_rows import sample_row
 from funding_pipeline.sandbox.recorded import load_recorded
 from funding_pipeline_tests.sandbox.conftest import WORLD_NOW_MS
 
@@ -139,13 +140,13 @@ def test_samples_every_five_seconds_newest_first_with_an_offset_per_market(
 
 
 def test_cursors_lead_to_every_sample_once_and_back(world_client: httpx.Client) -> None:
-    window = {"start_at": HOUR_START_MS - 600_000, "end_at": HOUR_START_MS}
+    window: dict[str, Any] = {"start_at": HOUR_START_MS - 600_000, "end_at": HOUR_START_MS}
     whole = ask(world_client, market="SOL-USD-PERP", page_size=5000, **window)
     assert len(whole["results"]) == 120
     assert (whole["next"], whole["prev"]) == (None, None)
     pages, cursor = [], None
     while True:
-        more = {"cursor": cursor} if cursor else {}
+        more: dict[str, Any] = {"cursor": cursor} if cursor else {}
         page = ask(world_client, market="SOL-USD-PERP", page_size=50, **window, **more)
         pages.append(page)
         if (cursor := page["next"]) is None:
@@ -190,6 +191,12 @@ def test_older_rows_lack_the_period(world_client: httpx.Client) -> None:
         row = ask(world_client, market="BTC-USD-PERP", end_at=end, page_size=1)["results"][0]
         assert row.get("funding_period_hours") == shown
         assert bool(row.get("funding_rate_8h")) is (shown == 8)
+
+
+def test_the_rounded_rate_is_cut_off() -> None:
+    for rate, text in ((0.00007785743334, "0.00007785"), (-0.00007785743334, "-0.00007785")):
+        row = sample_row("SOL-USD-PERP", FundingIndex(stepped([0], [rate], [150.0])), HOUR_START_MS)
+        assert row["funding_rate_8h"] == text
 
 
 def test_recorded_polls_are_kept_as_steps(recorded_dir: Path) -> None:

@@ -58,6 +58,28 @@ def test_only_files_of_the_exchanges_asked_for_are_read(folder: Path) -> None:
     assert list(found.markets) == ["hyperliquid"]
 
 
+def test_each_settlement_is_the_last_poll_before_it_unless_that_is_old(tmp_path: Path) -> None:
+    start = datetime(2026, 5, 1, tzinfo=UTC)
+    polls = [(20, 0.0008), (50, 0.0016), (120, 0.0024), (130, 0.0032), (900, 0.004)]
+    pl.DataFrame(
+        [("BTC", start + timedelta(minutes=minute), rate) for minute, rate in polls],
+        schema={"market": pl.String, "time": pl.Datetime("ms", "UTC"), "rate": pl.Float64},
+        orient="row",
+    ).write_parquet(tmp_path / "lighter_snapshot.parquet")
+    found = load_recorded(tmp_path, [EXCHANGES["lighter"]], now_ms=NOW_MS)
+    (market,) = found.markets["lighter"]
+    first = int(start.timestamp()) * 1000
+    settled = {
+        (time - first) // HOUR_MS: rate * 8
+        for time, rate in zip(market.times, market.rates, strict=True)
+    }
+    # The poll at the very hour of 2 is not before it; six hours after a poll there is nothing.
+    assert settled == {
+        1: 0.0016, 2: 0.0016, **dict.fromkeys(range(3, 9), 0.0032),
+        **dict.fromkeys(range(16, 22), 0.004),
+    }  # fmt: skip
+
+
 def test_without_shift_times_and_rates_are_as_recorded(folder: Path) -> None:
     market = load_recorded(folder, EXCHANGES.values(), now_ms=NOW_MS).markets["hyperliquid"][0]
     end = int(datetime(2026, 6, 30, 16, tzinfo=UTC).timestamp()) * 1000 + 47
