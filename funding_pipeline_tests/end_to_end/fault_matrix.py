@@ -49,6 +49,8 @@ PASSING: dict[str, dict[str, Any]] = {
 BLOCKING = ("geo_block", "legal_block", "html_200")
 MALFORMING = ("wrong_type", "missing_field")
 BAD_ROWS = ("nan_rate", "empty_rate")
+# Faults of pages; Hyperliquid's estimates are joined by index and have none.
+OF_PAGES = ("duplicate_rows", "shuffled_rows", "page_limit")
 # A row of the window: the context around it is never stored, and its bad rows are nobody's loss.
 BAD_ROW = {"hyperliquid": 5, "lighter": 5, "bybit": 5, "binance": 16}
 HISTORY = {
@@ -77,6 +79,8 @@ def rules(kind: str) -> list[dict[str, Any]]:
     found = []
     for exchange in EXCHANGES:
         rule = {"kind": kind, "exchange": exchange, **fields}
+        if kind in OF_PAGES:
+            rule["endpoint"] = HISTORY[exchange]
         if kind in BAD_ROWS:
             rule["row"] = BAD_ROW.get(exchange, 0)
         if kind in ("delisted", "renamed"):
