@@ -5,7 +5,9 @@ Belongs here: waiting until a request may be sent. Does not: refusals by the exc
 A sliding log per exchange in SQLite, guarded by a file lock, keeps what every process has sent. Its
 windows are a little longer than the exchange's, because two requests may travel at different
 speed. A tick goes first: while one waits, backfills hold back, so that it gets the next share that
-falls free and nobody waits for a backfill to end.
+falls free and nobody waits for a backfill to end. Backfills spend at most a quarter of the limit in
+a quarter of its window: a limit spent in one go would fall free in one go, a whole window later,
+and a tick might wait that long.
 """
 
 import asyncio
@@ -24,6 +26,8 @@ _SLACK_SHARE = 0.04
 _SLACK_MAX_S = 1.0
 _TICK_WAITING_S = 2.0
 _POLL_S = 0.25
+_PACES = 4
+_PACED_WEIGHT = 15  # a smaller quarter could not hold a single request
 
 
 class Priority(Enum):
@@ -62,7 +66,7 @@ class SharedBudget:
         # The general scope first: a narrower one is the tighter, and what is entered last is
         # entered when the request leaves.
         self._buckets = {
-            scope: _bucket(folder, exchange, [limit for limit in limits if limit.scope == scope])
+            scope: _bucket(folder, exchange, scope, limits, priority)
             for scope in sorted({limit.scope for limit in limits})
         }
         self._tick_mark = folder / f"{exchange}.tick"
@@ -113,10 +117,21 @@ def _stretched(limit: RateLimit) -> float:
     return limit.seconds + min(limit.seconds * _SLACK_SHARE, _SLACK_MAX_S)
 
 
-def _bucket(folder: Path, exchange: str, limits: Sequence[RateLimit]) -> SQLiteBucket:
-    name = ".".join(filter(None, (exchange, limits[0].scope, "sqlite")))
+def _bucket(
+    folder: Path, exchange: str, scope: str, limits: Sequence[RateLimit], priority: Priority
+) -> SQLiteBucket:
+    name = ".".join(filter(None, (exchange, scope, "sqlite")))
+    rates = [
+        Rate(limit.weight, round(_stretched(limit) * 1000))
+        for limit in limits
+        if limit.scope == scope
+    ]
+    longest = max(rates, key=lambda rate: rate.interval)
+    paced = longest.limit // _PACES
+    if priority is Priority.BACKFILL and paced >= _PACED_WEIGHT:
+        rates.append(Rate(paced, longest.interval * paced // longest.limit))
     return SQLiteBucket.init_from_file(
-        [Rate(limit.weight, round(_stretched(limit) * 1000)) for limit in limits],
+        sorted(rates, key=lambda rate: rate.interval),
         table="requests",
         db_path=str(folder / name),
         use_file_lock=True,

@@ -6,18 +6,21 @@ Belongs here: asking every exchange once and storing what it answers. Does not: 
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import httpx
 
 from funding_pipeline.collection.budget import Priority, budget_of
 from funding_pipeline.collection.client import ExchangeClient, origins
 from funding_pipeline.domain.errors import ExchangeError
+from funding_pipeline.domain.records import Estimate, Market
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.database import Database, utc_now
 from funding_pipeline.warehouse.estimates import record_estimates
+from funding_pipeline.warehouse.ledger import claim_origin
 from funding_pipeline.warehouse.markets import known_markets, record_markets
 
 logger = logging.getLogger(__name__)
@@ -37,7 +40,12 @@ class SampleReport:
 def sample_estimates(
     exchanges: Iterable[Exchange], settings: Settings, database: Database
 ) -> list[SampleReport]:
-    """Ask all exchanges side by side; one that fails is reported and stops no other."""
+    """Ask all exchanges side by side; one that fails is reported and stops no other.
+
+    MixedOriginError before anything is asked if the database holds data of the other origin.
+    """
+    with database.open() as connection:
+        claim_origin(connection, "sandbox" if settings.sandbox_url else "live")
 
     async def all_of_them() -> list[SampleReport]:
         async with httpx.AsyncClient() as http:
@@ -56,18 +64,36 @@ async def _sample(
     client = ExchangeClient(http, exchange, budget, origins(exchange, settings))
     stored, error = 0, None
     try:
-        with database.open() as connection:
-            new = not known_markets(connection, name)
+        # In threads: to wait for the database must not keep the others from sampling in time.
+        new = await asyncio.to_thread(_is_new, database, name)
         listed = await client.run(exchange.markets()) if new else []
         estimates = await client.run(exchange.estimates())
-        observed_at = utc_now()
-        with database.open() as connection:
-            if new:
-                record_markets(connection, name, listed, observed_at)
-            stored = record_estimates(connection, name, estimates, observed_at)
+        stored = await asyncio.to_thread(_store, database, name, listed, estimates, utc_now())
     except ExchangeError as failed:
         error = str(failed)
         logger.warning("no estimates: %s", error)
+    except Exception as unexpected:
+        # A defect or a full disk: loud here, but the other exchanges go on.
+        error = f"{name}: {type(unexpected).__name__}: {unexpected}"
+        logger.exception("no estimates: %s", error)
     finally:
         budget.close()
     return SampleReport(name, stored, client.traffic.requests, time.monotonic() - started, error)
+
+
+def _is_new(database: Database, exchange: str) -> bool:
+    with database.open() as connection:
+        return not known_markets(connection, exchange)
+
+
+def _store(
+    database: Database,
+    exchange: str,
+    listed: Sequence[Market],
+    estimates: Sequence[Estimate],
+    observed_at: datetime,
+) -> int:
+    with database.open() as connection:
+        if listed:
+            record_markets(connection, exchange, listed, observed_at)
+        return record_estimates(connection, exchange, estimates, observed_at)

@@ -2,6 +2,7 @@
 
 write DATA_DIR URL EXCHANGE FROM_MS END_MS ROWS    collect day by day, publish each day
 backfill DATA_DIR URL EXCHANGE FROM_MS END_MS ROWS collect in one job, ROWS rows a batch
+limited DATA_DIR URL EXCHANGE FROM_MS END_MS       the same, within the exchange's rate limits
 read DATA_DIR STOP_FILE                            read read.duckdb until STOP_FILE exists
 """
 
@@ -14,6 +15,7 @@ import duckdb
 from funding_pipeline.collection import load
 from funding_pipeline.domain.grid import DAY_MS
 from funding_pipeline.domain.records import Window
+from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.database import Database
 from funding_pipeline.warehouse.publish import publish
 from funding_pipeline_tests.end_to_end.support import collect, sandbox_settings
@@ -32,6 +34,12 @@ def backfill(folder: str, url: str, exchange: str, start: str, end: str, rows: s
     load.BATCH_ROWS = int(rows)
     settings = sandbox_settings(Path(folder), url)
     collect(settings, Window(int(start), int(end)), [exchange])
+
+
+def limited(folder: str, url: str, exchange: str, start: str, end: str) -> None:
+    settings = Settings(data_dir=Path(folder), sandbox_url=url)
+    report = collect(settings, Window(int(start), int(end)), [exchange])[exchange]
+    print(f"{report.outcome} {report.traffic.requests} {report.traffic.retries}", flush=True)
 
 
 def read(folder: str, stop: str) -> None:
@@ -55,4 +63,5 @@ def read(folder: str, stop: str) -> None:
 
 
 if __name__ == "__main__":
-    {"write": write, "backfill": backfill, "read": read}[sys.argv[1]](*sys.argv[2:])
+    roles = {"write": write, "backfill": backfill, "limited": limited, "read": read}
+    roles[sys.argv[1]](*sys.argv[2:])
