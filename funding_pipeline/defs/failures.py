@@ -12,6 +12,7 @@ import duckdb
 from funding_pipeline.defs.resources import Pipeline
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.warehouse.database import Database, utc_now
+from funding_pipeline.warehouse.ledger import Event, record_events
 
 KIND = "run failed"
 
@@ -62,10 +63,8 @@ def note(database: Database, lines: Mapping[str, str], log: logging.Logger) -> N
     now = utc_now()
     try:
         with database.open() as connection:
-            connection.executemany(
-                "INSERT INTO events (happened, kind, exchange, detail) VALUES (?, ?, ?, ?)",
-                [[now, KIND, name, detail] for name, detail in sorted(lines.items())],
-            )
+            for name, detail in sorted(lines.items()):
+                record_events(connection, name, [Event(KIND, None, detail)], None, now)
     except (OSError, RuntimeError, duckdb.Error) as error:
         log.error("not noted (%s): %s", error, "; ".join(lines.values()))
 

@@ -111,10 +111,10 @@ def record_events(
     connection: duckdb.DuckDBPyConnection,
     exchange: str,
     events: Sequence[Event],
-    load_id: int,
+    load_id: int | None,
     now: datetime,
 ) -> None:
-    """Append events of a load."""
+    """Append events of a load, or of none."""
     frame = pl.DataFrame(
         [(event.kind, event.market, event.detail) for event in events],
         schema={"kind": pl.String, "market": pl.String, "detail": pl.String},

@@ -88,7 +88,7 @@ CREATE TABLE collected_windows (
 CREATE TABLE loads (
     load_id      BIGINT NOT NULL,
     exchange     VARCHAR NOT NULL,
-    reason       VARCHAR NOT NULL,  -- tick | backfill | manual
+    reason       VARCHAR NOT NULL,  -- tick | sweep | backfill | manual
     window_from  TIMESTAMP NOT NULL,
     window_to    TIMESTAMP NOT NULL,
     started      TIMESTAMP NOT NULL,
