@@ -117,10 +117,10 @@ def test_an_early_stamp_at_an_inner_edge_is_stored_exactly_once() -> None:
 
 def test_a_market_outside_a_slice_is_no_part_of_it() -> None:
     size = HOURS_OF_A_SLICE
-    first, second = together(unit("AAA", 0, 2 * size), unit("BBB", size + 24, 2 * size))
+    first, second = together(unit("AAA", 0, 2 * size), unit("BBB", size, 2 * size))
     assert [u.market for u in first.units] == ["AAA"]
     assert [u.market for u in second.units] == ["AAA", "BBB"]
-    assert second.ask.start_ms == at(size) + EARLIEST_MS
+    assert second.ask.start_ms == at(size - 24) + EARLIEST_MS, "the outer edge of BBB"
 
 
 SPANS = st.lists(

@@ -38,6 +38,7 @@ pytestmark = pytest.mark.slow
 
 HOUR = 3_600_000
 MINUTE = 60_000
+UNSAMPLED = 4  # the hour before which nobody looked
 SWAP = "XAUS"  # of Variational's generated markets the one that pays no funding
 # Paradex samples lie up to 5 s before the hour: so much of the hour is the one before.
 SHIFT = 5_000 / HOUR
@@ -148,7 +149,7 @@ def uncertainty(market: SandboxMarket, slot: int) -> float:
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Two days of 22 markets each. The last half day was sampled hour by hour, but at 06:00."""
+    """Two days of 22 markets each. The last half day was sampled hour by hour, but at 04:00."""
     world = generate(SANDBOXED.values(), markets=22)
     window = Window(ms(2026, 9, 18, 12), ms(2026, 9, 20, 13))
     clock = ms(2026, 9, 20)
@@ -161,7 +162,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         samples: list[SampleReport] = []
         for hour in range(1, 13):
             clock = ms(2026, 9, 20, hour) - 4 * MINUTE
-            if hour != 6:
+            if hour != UNSAMPLED:
                 names = EXCHANGES if hour == 12 else ["variational"]
                 samples = sample_estimates(select(names), settings, Database(settings))
         clock = ms(2026, 9, 20, 12, 40)
@@ -220,14 +221,14 @@ def test_every_paradex_hour_is_what_accrued_within_its_uncertainty(generated: Ru
 
 
 def test_variational_holds_what_was_sampled_before_each_boundary(generated: Run) -> None:
-    """Boundaries of the UTC grid from 01:00 to 12:00; before 06:00 nobody looked."""
+    """Boundaries of the UTC grid from 01:00 to 12:00; before 04:00 nobody looked."""
     expected = {}
     for market in generated.world.markets["variational"]:
         hours = market.interval_hours_at(generated.now_ms)
         if market.symbol == SWAP:
             continue
         for hour in range(1, 13):
-            if hour != 6 and hour % hours == 0:
+            if hour != UNSAMPLED and hour % hours == 0:
                 slot = ms(2026, 9, 20, hour)
                 expected[market.symbol, slot] = variational.settled_rate(market, slot)
     assert SWAP in {market.symbol for market in generated.world.markets["variational"]}
