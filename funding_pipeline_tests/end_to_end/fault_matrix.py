@@ -26,10 +26,12 @@ from funding_pipeline.domain.records import Window
 from funding_pipeline.exchanges.registry import EXCHANGES, select
 from funding_pipeline.sandbox.faults import FaultPlan, parse_faults
 from funding_pipeline.sandbox.server import load_dataset, running_sandbox
-from funding_pipeline.warehouse.database import Database
+from funding_pipeline.warehouse.database import Database, timestamp
 from funding_pipeline_tests.end_to_end.support import collect, sandbox_settings
 
 MARKETS = 4
+# After the window's start; the interval changes at a settlement.
+EVENT_MS, AGAIN_MS, CHANGE_MS = 12 * HOUR_MS, 30 * HOUR_MS, 16 * HOUR_MS
 Rows = dict[tuple[str, str, str], float]
 
 # A few requests suffer; the rest of the run must not notice.
@@ -61,7 +63,10 @@ HISTORY = {
     "binance": "fundingRate",
     "bybit": "funding/history",
 }
-FAULTS = (*PASSING, *BLOCKING, *MALFORMING, *BAD_ROWS, "late_correction", "delisted", "renamed")
+# Events of one market; where the interval is fixed it cannot change.
+EVENTS = ("delisted", "relisted", "renamed", "interval_change")
+CHANGING = ("binance", "bybit")
+FAULTS = (*PASSING, *BLOCKING, *MALFORMING, *BAD_ROWS, "late_correction", *EVENTS)
 
 
 def window() -> Window:
@@ -74,17 +79,23 @@ def rules(kind: str) -> list[dict[str, Any]]:
     """The fault, once for each exchange, so that each has counters of its own."""
     fields = dict(PASSING.get(kind, {}))
     middle = window().start_ms + DAY_MS
-    if kind in ("delisted", "renamed"):
-        fields = {"time": window().start_ms + 30 * HOUR_MS}
+    if kind in EVENTS:
+        fields = {
+            "time": window().start_ms + (CHANGE_MS if kind == "interval_change" else EVENT_MS)
+        }
     found = []
-    for exchange in EXCHANGES:
+    for exchange in CHANGING if kind == "interval_change" else EXCHANGES:
         rule = {"kind": kind, "exchange": exchange, **fields}
         if kind in OF_PAGES:
             rule["endpoint"] = HISTORY[exchange]
         if kind in BAD_ROWS:
             rule["row"] = BAD_ROW.get(exchange, 0)
-        if kind in ("delisted", "renamed"):
+        if kind in EVENTS:
             rule["market"] = _second_market(exchange)
+        if kind == "relisted":
+            rule["until"] = window().start_ms + AGAIN_MS
+        if kind == "interval_change":
+            rule["hours"] = 4
         if kind == "renamed":
             rule["to"] = _renamed(exchange)
         if kind == "late_correction":
@@ -146,7 +157,8 @@ def run_fault(kind: str, right: dict[str, Rows]) -> dict[str, str]:
             }
             revised = _revisions(folder)
         under_fault = settlements(folder)
-        if kind not in ("delisted", "renamed"):
+        hours = _intervals(folder)
+        if kind not in EVENTS:
             with sandbox(None) as url:
                 collect(sandbox_settings(folder, url), window(), refetch=True)
         after = settlements(folder)
@@ -156,6 +168,8 @@ def run_fault(kind: str, right: dict[str, Rows]) -> dict[str, str]:
             cells[exchange] = _sampled(kind, samples[exchange].error, samples[exchange].markets)
             continue
         verdict = _ended(kind, report, revised.get(exchange, 0))
+        if verdict is None and kind == "interval_change":
+            verdict = _changed(exchange, right[exchange], under_fault[exchange], hours)
         if verdict is None:
             verdict = _left(kind, exchange, right[exchange], under_fault[exchange], after[exchange])
         cells[exchange] = verdict
@@ -183,8 +197,24 @@ def _left(kind: str, exchange: str, right: Rows, under_fault: Rows, after: Rows)
     """What the tables hold, under the fault and after it."""
     if kind in PASSING and under_fault != right:
         return f"WRONG: {len(under_fault)} of {len(right)} rows under the fault"
-    if not under_fault.items() <= right.items() and kind not in ("late_correction", "renamed"):
+    computed_anew = kind == "relisted" and exchange == "paradex"
+    expects_others = kind in ("late_correction", "renamed") or computed_anew
+    if not expects_others and not under_fault.items() <= right.items():
         return "WRONG: a rate that nobody settled"
+    if kind == "relisted":
+        # The sandbox's Paradex accrues with its samples: up to six hours on, three hours late.
+        late_ms = 3 * HOUR_MS if exchange == "paradex" else 0
+        start, end = (timestamp(window().start_ms + ms) for ms in (EVENT_MS, AGAIN_MS + late_ms))
+        paused = {
+            (market, stamp, kind_)
+            for market, stamp, kind_ in right
+            if market == _second_market(exchange) and str(start) < stamp <= str(end)
+        }
+        missing = right.keys() - under_fault.keys()
+        whole = missing <= paused if exchange == "paradex" else missing == paused
+        if not whole or not missing or not under_fault.keys() <= right.keys():
+            return "WRONG: more or less than the pause is missing"
+        return f"ok: {len(under_fault)} rows, {len(missing)} fewer in the pause"
     if kind == "delisted":
         dead = _second_market(exchange)
         gone = {key for key in right if key[0] == dead} - set(under_fault)
@@ -205,6 +235,32 @@ def _left(kind: str, exchange: str, right: Rows, under_fault: Rows, after: Rows)
     if after != right:
         return f"WRONG: {len(after)} of {len(right)} rows right after the fault"
     return f"ok: {len(under_fault)} of {len(right)} rows under the fault, all after it"
+
+
+def _changed(
+    exchange: str, right: Rows, under_fault: Rows, hours: dict[tuple[str, str, str], int]
+) -> str:
+    """8 h up to the change, 4 h after it, and the other markets as they were."""
+    if exchange not in CHANGING:
+        return "ok: the interval is fixed" if under_fault == right else "WRONG: other rows"
+    market, change = _second_market(exchange), str(timestamp(window().start_ms + CHANGE_MS))
+    others = {key: rate for key, rate in right.items() if key[0] != market}
+    found = {
+        stamp: paid for (name, m, stamp), paid in hours.items() if (name, m) == (exchange, market)
+    }
+    wrong = [stamp for stamp, paid in found.items() if paid != (8 if stamp <= change else 4)]
+    if wrong or not others.items() <= under_fault.items():
+        return f"WRONG: interval at {wrong}, or another market's rows"
+    return f"ok: 8 h until {change}, 4 h after it, {len(found)} settlements"
+
+
+def _intervals(folder: Path) -> dict[tuple[str, str, str], int]:
+    with duckdb.connect(str(folder / "history.duckdb"), read_only=True) as connection:
+        rows = connection.sql(
+            """SELECT exchange, market, CAST(funding_time AS VARCHAR), interval_hours
+            FROM funding_rates"""
+        ).fetchall()
+    return {(exchange, market, stamp): hours for exchange, market, stamp, hours in rows}
 
 
 def _sampled(kind: str, error: str | None, markets: int) -> str:
