@@ -12,9 +12,9 @@ from funding_pipeline.defs.pruning import FAILED_AFTER, SUPERSEDED_AFTER, prune
 
 DAYS = dg.DailyPartitionsDefinition("2026-03-01", end_date="2026-03-11")
 RANGE = "dagster/asset_partition_range_"
-NOW = datetime.now(UTC)
-LATER = NOW + SUPERSEDED_AFTER + timedelta(minutes=1)
-MUCH_LATER = NOW + FAILED_AFTER + timedelta(minutes=1)
+NOW = datetime.now(UTC)  # when the module is imported: the tests may run many minutes later
+LATER = NOW + SUPERSEDED_AFTER + timedelta(hours=1)
+MUCH_LATER = NOW + FAILED_AFTER + timedelta(hours=1)
 
 
 @dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
