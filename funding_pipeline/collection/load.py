@@ -10,6 +10,7 @@ last batch ended. A failing market stops none of its exchange, unless more than 
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Sequence
 
 import httpx
@@ -19,7 +20,7 @@ from funding_pipeline.collection.client import ExchangeClient, origins
 from funding_pipeline.collection.planning import Forecast, Job, forecast, plan
 from funding_pipeline.collection.queries import Query, answers, queries
 from funding_pipeline.collection.report import LoadReport
-from funding_pipeline.domain.errors import ExchangeError, ExchangeFailedError
+from funding_pipeline.domain.errors import ExchangeError, ExchangeFailedError, PageOverflowError
 from funding_pipeline.domain.records import Answered, Market
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.settings import Settings
@@ -153,13 +154,17 @@ class Load:
         return queries(self._spec, units, together=together)
 
     async def _collect(self, found: Sequence[Query]) -> None:
-        queue = iter(found)
+        queue = deque(found)
 
         async def worker() -> None:
-            for query in queue:
+            while queue:
+                query = queue.popleft()
                 market = None if query.market is None else self._listed[query.market]
                 try:
                     raw = await self._client.run(self._exchange.history(market, query.ask))
+                except PageOverflowError as error:
+                    logger.warning("%s; asked market by market instead", error)
+                    queue.extend(Query(unit.market, unit.ask, (unit,)) for unit in query.units)
                 except ExchangeError as error:
                     self._note_failure(query, error)
                 else:

@@ -55,6 +55,10 @@ class MalformedResponseError(ExchangeError):
         self.field = field
 
 
+class PageOverflowError(MalformedResponseError):
+    """More settlements at one moment than a page holds: all markets cannot be asked at once."""
+
+
 class PermanentError(ExchangeError):
     """The exchange understood and refuses: bad parameter, unknown market. Never retried."""
 

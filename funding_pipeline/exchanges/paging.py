@@ -8,7 +8,7 @@ the window's edge that no further settlement fits, the shortest interval being o
 
 from collections.abc import Callable, Generator, Iterable
 
-from funding_pipeline.domain.errors import MalformedResponseError
+from funding_pipeline.domain.errors import PageOverflowError
 from funding_pipeline.domain.grid import DAY_MS, HOUR_MS
 from funding_pipeline.domain.records import RawSettlement, Window
 from funding_pipeline.exchanges.base import ExchangeSpec, HistoryPlan, Request
@@ -61,7 +61,7 @@ def ascending_inclusive(
 ) -> HistoryPlan:
     """Oldest first, all markets in one list: a page may end inside a group of equal stamps, so the
     next one begins at the newest stamp seen, and what is known is dropped. A group that fills a
-    page by itself hides what lies behind it: MalformedResponseError, never a silent loss.
+    page by itself hides what lies behind it: PageOverflowError, never a silent loss.
     """
     rows: dict[tuple[str, int], RawSettlement] = {}
     start, largest, pages = window.start_ms, 0, 0
@@ -104,7 +104,7 @@ def _assert_exhausted(
         later = yield from page(Window(newest + 1, window.end_ms))
         fits = not _distinct(later, newest + 1, window.end_ms)
     if not fits:
-        raise MalformedResponseError(
+        raise PageOverflowError(
             spec.name,
             "history of all markets",
             f"{count} settlements at {newest} ms fill a page; more of them cannot be asked for",

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from funding_pipeline.collection.load import Load, Progress
 from funding_pipeline.collection.planning import CONTEXT_MS, Job, Unit, plan
 from funding_pipeline.collection.queries import SLICE_MS, Query, answers, queries
 from funding_pipeline.collection.report import LoadReport
+from funding_pipeline.domain.errors import PageOverflowError
 from funding_pipeline.domain.grid import EARLIEST_MS, HOUR_MS
 from funding_pipeline.domain.records import Market, RawSettlement, Window
 from funding_pipeline.domain.spans import coalesce
@@ -296,6 +298,23 @@ def test_a_failing_query_of_all_markets_fails_every_one_of_them(settings: Settin
     assert "3 of 3 markets failed" in (report.error or "")
     assert "all markets: madeup history" in (report.error or "")
     assert table(settings, "SELECT count(*) FROM collected_windows") == [(0,)]
+
+
+def test_where_a_page_cannot_hold_all_markets_each_is_asked_by_itself(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Together.history
+
+    def overflowing(self: Together, market: Market | None, window: Window) -> HistoryPlan:
+        rows = yield from whole(self, market, window)
+        if market is None:
+            raise PageOverflowError("madeup", "history", "3 settlements at once fill a page")
+        return rows
+
+    monkeypatch.setattr(Together, "history", overflowing)
+    report, asked = load(settings, EIGHT_HOURLY, window=Window(at(0), at(240)))
+    assert (report.outcome, report.counts.new, report.failures) == ("complete", 90, {})
+    assert [params.get("market") for params in asked] == [None, "AAA", "BBB", "CCC"]
 
 
 def test_strangers_reach_the_quarantine_and_count_as_collected_nowhere(
