@@ -41,7 +41,8 @@ def status_lines(status: Status, path: Path, now: datetime) -> Iterator[str]:
         yield f"Nothing is published yet: there is no {path}."
         yield "Start with `funding backfill`, or let `dagster dev` run past the next full hour."
         return
-    yield f"{path}: published {_moment(status.published)} UTC, {_ago(status.age_s)}"
+    invented = "; SANDBOX DATA, not real rates" if status.origin == "sandbox" else ""
+    yield f"{path}: published {_moment(status.published)} UTC, {_ago(status.age_s)}{invented}"
     yield ""
     yield from table(_STATUS_HEAD, [_status_row(e, now) for e in status.exchanges])
     yield ""

@@ -54,11 +54,15 @@ class ExchangeStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything `funding status` tells; `published` None where nothing was published yet."""
+    """Everything `funding status` tells; `published` None where nothing was published yet.
+
+    origin: "live" or "sandbox", None where nothing was collected yet.
+    """
 
     published: datetime | None
     age_s: int | None
     exchanges: tuple[ExchangeStatus, ...]
+    origin: str | None = None
 
 
 def naive_utc_now() -> datetime:
@@ -77,6 +81,7 @@ def read_status(path: Path, names: Sequence[str], *, now: datetime) -> Status:
         markets = _by_exchange(connection, _MARKETS)
         coverage = _by_exchange(connection, _COVERAGE, _span(now))
         loads = _open_loads(connection, now)
+        origins = connection.execute("SELECT origin FROM provenance").fetchall()
     known = [*names, *sorted((collectors.keys() | markets.keys() | loads.keys()) - set(names))]
     exchanges = tuple(
         _exchange(
@@ -89,7 +94,8 @@ def read_status(path: Path, names: Sequence[str], *, now: datetime) -> Status:
         )
         for name in known
     )
-    return Status(changed, _seconds(changed, now), exchanges)
+    origin = origins[0][0] if origins else None
+    return Status(changed, _seconds(changed, now), exchanges, origin)
 
 
 def _exchange(

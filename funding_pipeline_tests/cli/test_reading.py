@@ -38,7 +38,8 @@ def test_status_of_one_that_works_one_that_fails(run: Run, serve: Serve) -> None
     serve(Fault(kind="geo_block", exchange="bybit"))
     run(*WEEK)
     found = json.loads(run("status", "--json").output)
-    assert set(found) == {"published", "age_s", "exchanges"}
+    assert set(found) == {"published", "age_s", "exchanges", "origin"}
+    assert found["origin"] == "sandbox"
     assert found["published"].endswith("Z")
     good, bad = found["exchanges"]
     assert set(good) == set(bad) == EXCHANGE_KEYS
@@ -52,6 +53,7 @@ def test_status_of_one_that_works_one_that_fails(run: Run, serve: Serve) -> None
     assert "blocked from this location" in bad["last_error"]
     text = run("status").output
     assert "bybit: bybit" in text
+    assert "SANDBOX DATA" in text
     assert "blocked from this location" in text
     assert "Coverage: hours of the last 30 days" in text
 
