@@ -27,7 +27,7 @@ from funding_pipeline.exchanges.base import (
     Request,
 )
 from funding_pipeline.exchanges.paging import PagePlan, ascending
-from funding_pipeline.exchanges.wire import decode, number, optional_number
+from funding_pipeline.exchanges.wire import decode, notional, number, optional_number
 
 SPEC = ExchangeSpec(
     name="hyperliquid",
@@ -141,7 +141,7 @@ def parse_estimates(body: bytes) -> list[Estimate]:
                 interval_hours=1,
                 mark_price=mark,
                 index_price=optional_number(context.oraclePx),
-                open_interest_usd=None if mark is None or interest is None else interest * mark,
+                open_interest_usd=notional(interest, mark),
                 volume_24h_usd=optional_number(context.dayNtlVlm),
             )
         )

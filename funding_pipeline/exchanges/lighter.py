@@ -28,7 +28,7 @@ from funding_pipeline.exchanges.base import (
     Request,
 )
 from funding_pipeline.exchanges.paging import PagePlan, descending
-from funding_pipeline.exchanges.wire import decode, optional_number
+from funding_pipeline.exchanges.wire import decode, notional, optional_number
 
 SPEC = ExchangeSpec(
     name="lighter",
@@ -160,7 +160,7 @@ def parse_estimates(rates: bytes, details: bytes) -> list[Estimate]:
                 interval_hours=1,
                 mark_price=mark,
                 index_price=optional_number(detail.index_price),
-                open_interest_usd=None if mark is None or interest is None else interest * mark,
+                open_interest_usd=notional(interest, mark),
                 volume_24h_usd=detail.daily_quote_token_volume,
             )
         )

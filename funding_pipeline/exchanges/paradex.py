@@ -29,7 +29,7 @@ from funding_pipeline.exchanges.base import (
     RateLimit,
     Request,
 )
-from funding_pipeline.exchanges.wire import decode, number, optional_number
+from funding_pipeline.exchanges.wire import decode, notional, number, optional_number
 
 SPEC = ExchangeSpec(
     name="paradex",
@@ -188,7 +188,7 @@ def parse_estimates(summaries: bytes, markets: bytes) -> list[Estimate]:
                 interval_hours=1,
                 mark_price=mark,
                 index_price=optional_number(item.underlying_price),
-                open_interest_usd=None if mark is None or interest is None else interest * mark,
+                open_interest_usd=notional(interest, mark),
                 volume_24h_usd=optional_number(item.volume_24h),
             )
         )

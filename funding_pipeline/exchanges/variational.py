@@ -138,7 +138,7 @@ class Variational:
     def history(self, market: Market | None, window: Window) -> HistoryPlan:
         """There is none."""
         raise NotImplementedError(f"{SPEC.name} has no history; it is recorded from estimates")
-        yield
+        yield  # makes it a plan, as the protocol has it
 
     def estimates(self) -> EstimatesPlan:
         """All listings with funding, one call."""

@@ -46,3 +46,8 @@ def optional_number(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def notional(base_units: float | None, price: float | None) -> float | None:
+    """Value of base units in quote currency; None where either is not sent."""
+    return None if base_units is None or price is None else base_units * price
