@@ -7,6 +7,7 @@ _MARKET = {
     "market": ("VARCHAR", "native symbol"),
     "symbol": ("VARCHAR", "unified symbol"),
 }
+_ASSET = {"asset": ("VARCHAR", "key that joins markets across exchanges; null: not told")}
 _RATE = {
     "funding_time": ("TIMESTAMP", "UTC, end of the paid period, snapped to the hour"),
     "rate": ("DOUBLE", "signed fraction of notional for the interval; + = longs pay"),
@@ -28,8 +29,13 @@ _TABLES: dict[str, dict[str, tuple[str, str]]] = {
         "source": ("VARCHAR", "api or import"),
         "load_id": ("BIGINT", "load that wrote the current value"),
         "collected_at": ("TIMESTAMP", "UTC, first seen"),
-    },
-    "latest_rates": _MARKET | _RATE | {"mark_price": ("DOUBLE", "where the exchange sends one")},
+    }
+    | _ASSET
+    | {"pinned": ("VARCHAR", "cap or floor, where the rate is the one declared now")},
+    "latest_rates": _MARKET
+    | _RATE
+    | {"mark_price": ("DOUBLE", "where the exchange sends one")}
+    | _ASSET,
     "predicted_rates": _MARKET
     | {
         "observed_at": ("TIMESTAMP", "UTC, when the exchange was asked"),
@@ -43,14 +49,16 @@ _TABLES: dict[str, dict[str, tuple[str, str]]] = {
         "open_interest_usd": ("DOUBLE", "one side"),
         "volume_24h_usd": ("DOUBLE", "traded in the last 24 hours"),
         "raw_rate": ("VARCHAR", "the text as the exchange sent it"),
-    },
+    }
+    | _ASSET,
     "apr": _MARKET
     | {
         "hour": ("TIMESTAMP", "UTC, end of the paid hour"),
         "funding_time": ("TIMESTAMP", "the settlement that paid it"),
         "rate_hourly": ("DOUBLE", "fraction per hour"),
         "apr": ("DOUBLE", "rate_hourly × 8760"),
-    },
+    }
+    | _ASSET,
     "daily_stats": _MARKET
     | {
         "day": ("DATE", "UTC day of the paid hours"),
@@ -66,7 +74,8 @@ _TABLES: dict[str, dict[str, tuple[str, str]]] = {
         "covered_hours": ("DOUBLE", "hours that settlements paid for"),
         "live_hours": ("DOUBLE", "hours the market lived"),
         "coverage": ("DOUBLE", "covered_hours / live_hours, at most 1"),
-    },
+    }
+    | _ASSET,
     "moving_averages": _MARKET
     | {
         "window": ("VARCHAR", "24h, 3d, 7d, 14d, 30d; quote the name in SQL"),
@@ -76,7 +85,8 @@ _TABLES: dict[str, dict[str, tuple[str, str]]] = {
         "covered_hours": ("DOUBLE", "hours that settlements paid for"),
         "coverage": ("DOUBLE", "covered hours / live hours of the window"),
         "settlements": ("INTEGER", "settlements that overlap the window"),
-    },
+    }
+    | _ASSET,
 }
 
 

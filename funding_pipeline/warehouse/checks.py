@@ -56,6 +56,8 @@ def window_facts(
             SELECT market, greatest(CAST($start AS TIMESTAMP), coalesce(listed_at, $start)) AS a,
                    least(CAST($end AS TIMESTAMP), coalesce(delisted_at, $end)) AS b
             FROM markets WHERE exchange = $exchange
+              -- When a market left that was never seen alive is not known.
+              AND delisted_at IS DISTINCT FROM first_seen
         )
         SELECT sum(coalesce(c.covered, 0)) / sum(epoch(l.b - l.a))
         FROM live l LEFT JOIN (

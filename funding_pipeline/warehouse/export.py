@@ -53,6 +53,8 @@ _TABLES = {
     # An hour is paid at most a day later; the bound on funding_time narrows the scan.
     "apr": _Table("apr", "hour", narrowing="funding_time"),
     "markets": _Table("markets", None),
+    "symbol_registry": _Table("symbol_registry", None),
+    "symbol_collisions": _Table("symbol_collisions", None),
     "rate_revisions": _Table(
         """(SELECT m.exchange, m.market, m.symbol, r.* EXCLUDE (market_id)
         FROM rate_revisions r JOIN markets m USING (market_id))""",

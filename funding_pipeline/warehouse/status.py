@@ -31,7 +31,8 @@ class OpenLoad:
 class ExchangeStatus:
     """One exchange as published.
 
-    lag_s: from its last settlement to now. coverage_30d: over the live markets, the hours of the
+    lag_s: from the last settlement of its live markets to now, None without one: a market that was
+    delisted lags behind nothing. coverage_30d: over the live markets, the hours of the
     last 30 days that were asked and answered, divided by the hours in which these markets were
     listed; hours in which an answer held no settlement count as collected. It is weighted by hours,
     runs to the last full hour, and is None without live markets.
@@ -87,7 +88,7 @@ def read_status(path: Path, names: Sequence[str], *, now: datetime) -> Status:
         _exchange(
             name,
             collectors.get(name),
-            markets.get(name, (None, 0)),
+            markets.get(name, (None, None, 0)),
             coverage.get(name, (None,))[0],
             loads.get(name, ()),
             now,
@@ -106,7 +107,7 @@ def _exchange(
     loads: tuple[OpenLoad, ...],
     now: datetime,
 ) -> ExchangeStatus:
-    last_settlement, live = markets
+    last_settlement, last_live, live = markets
     if collector is None:
         collector = (NEVER, None, None, None, None, 0, 0)
     status, last_run, last_success, last_error, last_error_at, runs, records = collector
@@ -114,7 +115,7 @@ def _exchange(
         name,
         status,
         last_settlement,
-        None if last_settlement is None else _seconds(last_settlement, now),
+        None if last_live is None else _seconds(last_live, now),
         live,
         coverage,
         last_run,
@@ -133,7 +134,8 @@ SELECT exchange, status, last_run, last_success, last_error, last_error_at, tota
 FROM collector_status"""
 
 _MARKETS = """
-SELECT exchange, max(last_settlement), count(*) FILTER (status = 'live')
+SELECT exchange, max(last_settlement), max(last_settlement) FILTER (status = 'live'),
+       count(*) FILTER (status = 'live')
 FROM markets GROUP BY exchange"""
 
 # Markets without a listing date count as listed all the time: what was asked before they existed

@@ -38,7 +38,9 @@ def test_a_market_keeps_its_number_and_its_first_sight(
     after = known_markets(connection, "madeup")
     assert {m: after[m].market_id for m in before} == {m: before[m].market_id for m in before}
     assert len({known.market_id for known in after.values()}) == 3
-    assert rows(connection, "FROM events") == []
+    assert rows(connection, "SELECT happened, kind, market FROM events") == [
+        (hour(1), "listed", "CCC")
+    ], "the first list is no news"
 
 
 def test_observed_intervals_span_only_what_was_seen(

@@ -144,7 +144,17 @@ def test_no_live_markets_no_coverage(database: Database, settings: Settings) -> 
         _market(connection, "gone", status="unlisted", last=NOW - 5 * HOUR)
     exchange = _bybit(database, settings)
     assert (exchange.markets_live, exchange.coverage_30d) == (0, None)
-    assert (exchange.last_settlement, exchange.lag_s) == (NOW - 5 * HOUR, 5 * 3600)
+    assert (exchange.last_settlement, exchange.lag_s) == (NOW - 5 * HOUR, None)
+
+
+def test_the_lag_is_that_of_live_markets(database: Database, settings: Settings) -> None:
+    """A market that was delisted an hour ago hides no lag, and one long gone makes none."""
+    with database.open() as connection:
+        _market(connection, "late", last=NOW - 9 * HOUR)
+        _market(connection, "gone", status="delisted", last=NOW - HOUR)
+        _market(connection, "long gone", status="unlisted", last=NOW - 90 * DAY)
+    exchange = _bybit(database, settings)
+    assert (exchange.last_settlement, exchange.lag_s) == (NOW - HOUR, 9 * 3600)
 
 
 def test_a_failure_after_a_success(database: Database, settings: Settings) -> None:
