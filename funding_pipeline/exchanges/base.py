@@ -60,7 +60,10 @@ class ExchangeSpec:
     history and settlements are written from estimates. settles_within_s: a settlement is published
     at most so long after its hour; what is younger and missing is not yet a hole. page_rows,
     page_weight: rows and weight of a full page of history; for planning, never to decide that a
-    page was the last.
+    page was the last. look_back_days: how far back history is kept, None where it reaches to the
+    listing. samples_estimates: there is a call for the running estimates of all markets.
+    experimental: why the module is not trusted yet, None where its facts are sure; such exchanges
+    are off unless asked for.
     """
 
     name: str
@@ -69,7 +72,7 @@ class ExchangeSpec:
     api_docs: str
     rate_unit: RateUnit
     sign: Literal["positive: longs pay", "the direction that pays"] = "positive: longs pay"
-    stamp_unit: Literal["ms", "s"] = "ms"
+    stamp_unit: Literal["ms", "s", "ns", "ISO 8601"] = "ms"
     stamp_edge: Literal["end", "start", "unknown"] = "end"
     interval: FixedInterval | Literal["declared", "row"]
     kind: Kind = "settled"
@@ -81,7 +84,9 @@ class ExchangeSpec:
     concurrency: int = 8
     settles_within_s: int = 35 * 60
     headers: Mapping[str, str] = field(default_factory=dict)
-    confidence: Literal["sure", "likely"] = "sure"
+    look_back_days: int | None = None
+    samples_estimates: bool = True
+    experimental: str | None = None
 
 
 class Exchange(Protocol):
@@ -101,7 +106,7 @@ class Exchange(Protocol):
         ...
 
     def estimates(self) -> EstimatesPlan:
-        """Running estimates of all markets."""
+        """Running estimates of all markets; not called where the spec samples none."""
         ...
 
     def refusal(self, request: Request, status: int, body: bytes) -> ExchangeError | None:

@@ -15,9 +15,7 @@ import msgspec
 
 from funding_pipeline.domain.errors import (
     ExchangeError,
-    GeoBlockedError,
     MalformedResponseError,
-    PermanentError,
     RateLimitedError,
 )
 from funding_pipeline.domain.rates import RateUnit
@@ -32,6 +30,7 @@ from funding_pipeline.exchanges.base import (
     Request,
 )
 from funding_pipeline.exchanges.paging import PagePlan, descending
+from funding_pipeline.exchanges.refusals import coded
 from funding_pipeline.exchanges.wire import decode, number, optional_number
 
 SPEC = ExchangeSpec(
@@ -45,9 +44,6 @@ SPEC = ExchangeSpec(
     page_rows=200,
     limits=(RateLimit(600, 5.0),),
 )
-
-_TOO_OFTEN = {10006, 10018}
-_GEO_BLOCKED = {10024}
 
 
 class _History(msgspec.Struct):
@@ -93,16 +89,10 @@ class _Answer(msgspec.Struct, Generic[Row]):
     result: _Result[Row]
 
 
-class _Status(msgspec.Struct):
-    retCode: int
-    retMsg: str = ""
-
-
 # strict=False: integers arrive as text. A rate that arrives as a number is still an error.
 _HISTORY = msgspec.json.Decoder(_Answer[_History], strict=False)
 _INSTRUMENTS = msgspec.json.Decoder(_Answer[_Instrument], strict=False)
 _TICKERS = msgspec.json.Decoder(_Answer[_Ticker])
-_STATUS = msgspec.json.Decoder(_Status)
 
 
 def parse_history(body: bytes) -> list[RawSettlement]:
@@ -223,20 +213,17 @@ class Bybit:
         """A 403 for asking too often, or a retCode other than 0 in an answer of status 200."""
         if status == 403 and b"access too frequent" in body:
             return RateLimitedError(SPEC.name, request.endpoint, "403 access too frequent")
-        text = body.strip()
-        if status != 200 or not (text.startswith(b"{") and text.endswith(b"}")):
-            return None  # a page, or cut short: the client tells
-        if text.startswith(b'{"retCode":0,'):
-            return None
-        answer = decode(body, _STATUS, SPEC.name, request.endpoint)
-        detail = f"retCode {answer.retCode}: {answer.retMsg}"
-        if answer.retCode == 0:
-            return None
-        if answer.retCode in _TOO_OFTEN:
-            return RateLimitedError(SPEC.name, request.endpoint, detail)
-        if answer.retCode in _GEO_BLOCKED:
-            return GeoBlockedError(SPEC.name, request.endpoint, detail)
-        return PermanentError(SPEC.name, request.endpoint, detail)
+        return coded(
+            SPEC,
+            request,
+            status,
+            body,
+            code="retCode",
+            text="retMsg",
+            good={"0"},
+            too_often={"10006", "10018"},
+            blocked={"10024"},
+        )
 
 
 def _get(endpoint: str, params: dict[str, str | int]) -> Request:

@@ -7,6 +7,7 @@ the window's edge that no further settlement fits, the shortest interval being o
 """
 
 from collections.abc import Callable, Generator, Iterable
+from typing import TypeVar
 
 from funding_pipeline.domain.errors import PageOverflowError
 from funding_pipeline.domain.grid import DAY_MS, HOUR_MS
@@ -14,6 +15,7 @@ from funding_pipeline.domain.records import RawSettlement, Window
 from funding_pipeline.exchanges.base import ExchangeSpec, HistoryPlan, Request
 
 PagePlan = Generator[Request, bytes, list[RawSettlement]]
+Place = TypeVar("Place", str, int)
 
 
 def ascending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPlan:
@@ -53,6 +55,39 @@ def descending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPla
         if oldest - window.start_ms < HOUR_MS:
             break
         end = oldest
+    return rows
+
+
+def walked(
+    page: Callable[[Place], Generator[Request, bytes, tuple[list[RawSettlement], Place | None]]],
+    first: Place,
+    window: Window,
+) -> HistoryPlan:
+    """Newest first, through pages that know no times: by cursor, page number or offset, from the
+    newest row down to the window. `page` tells its rows and the place of the next page, None at
+    the end. Rows that arrive meanwhile push others to the next page, so one may come twice.
+    """
+    rows: dict[tuple[str, int], RawSettlement] = {}
+    place: Place | None = first
+    oldest = None
+    while place is not None and window.start_ms < window.end_ms:
+        found, place = yield from page(place)
+        if not found:
+            break
+        rows.update(_distinct(found, window.start_ms, window.end_ms))
+        reached = min(row.time_ms for row in found)
+        if reached - window.start_ms < HOUR_MS or (oldest is not None and reached >= oldest):
+            break
+        oldest = reached
+    return list(rows.values())
+
+
+def sliced(page: Callable[[Window], PagePlan], window: Window, hours: int) -> HistoryPlan:
+    """One page for every so many hours, for exchanges that refuse or cut a wider window."""
+    rows: list[RawSettlement] = []
+    for start in range(window.start_ms, window.end_ms, hours * HOUR_MS):
+        piece = Window(start, min(start + hours * HOUR_MS, window.end_ms))
+        rows += yield from ascending(page, piece)
     return rows
 
 

@@ -4,6 +4,7 @@ Belongs here: what all parsers share. Does not: the shape of any exchange's answ
 """
 
 import math
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
@@ -46,6 +47,23 @@ def optional_number(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def digits(raw: msgspec.Raw, exchange: str, endpoint: str, field: str) -> str:
+    """A JSON number's own digits, for rates that are sent as numbers and not as text."""
+    text = bytes(raw).decode()
+    if not text or text[0] not in "-0123456789":
+        raise MalformedResponseError(exchange, endpoint, f"no number: {text[:60]}", field)
+    return text
+
+
+def iso_ms(text: str, exchange: str, endpoint: str, field: str) -> int:
+    """An ISO 8601 time as UTC milliseconds; without an offset it is taken as UTC."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise MalformedResponseError(exchange, endpoint, f"no time: {text!r}", field) from error
+    return round(time.replace(tzinfo=time.tzinfo or UTC).timestamp() * 1000)
 
 
 def notional(base_units: float | None, price: float | None) -> float | None:

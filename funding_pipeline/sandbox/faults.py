@@ -51,7 +51,7 @@ Belongs here: rules, counters, when they strike. Does not belong here: what they
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -246,5 +246,9 @@ def _spoil(rule: _Rule, reply: Reply) -> None:
             spoiling.correct(reply, rule.hour, fault.add)
         case "wrong_type" | "missing_field" | "nan_rate" | "empty_rate":
             name = fault.field or reply.rate_field
-            if name is not None and fault.row < len(rows) and name in rows[fault.row]:
+            if name is not None and fault.row < len(rows) and _has(rows[fault.row], name):
                 spoiling.spoil_field(fault.kind, rows[fault.row], name)
+
+
+def _has(row: Any, name: str | int) -> bool:
+    return name < len(row) if isinstance(name, int) else name in row

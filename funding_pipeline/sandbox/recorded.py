@@ -125,14 +125,14 @@ def _markets(
 
 
 def _relevance(exchange: Exchange, part: pl.DataFrame) -> tuple[int, int, str]:
-    symbol = str(part["market"][0])
+    symbol = exchange.native(str(part["market"][0]))
     base, _ = exchange.split_symbol(symbol)
     leader = _LEADERS.index(base) if base in _LEADERS else len(_LEADERS)
     return leader, -part.height, symbol
 
 
 def _market(part: pl.DataFrame, exchange: Exchange, shift_ms: int, number: int) -> SandboxMarket:
-    symbol = str(part["market"][0])
+    symbol = exchange.native(str(part["market"][0]))
     base, quote = exchange.split_symbol(symbol)
     times = array("q", (part["time_ms"] + shift_ms).to_list())
     rates = array("d", part["rate"].to_list())

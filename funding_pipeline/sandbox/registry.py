@@ -1,16 +1,21 @@
-"""The exchanges the sandbox speaks for, one line each."""
+"""The exchanges the sandbox speaks for: every module of `sandbox.exchanges` that defines EXCHANGE.
 
-from funding_pipeline.sandbox import binance, bybit, hyperliquid, lighter, paradex, variational
+Does not belong here: anything of one exchange.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from funding_pipeline.sandbox import exchanges
 from funding_pipeline.sandbox.wire import Exchange
 
-EXCHANGES: dict[str, Exchange] = {
-    exchange.name: exchange
-    for exchange in (
-        hyperliquid.EXCHANGE,
-        bybit.EXCHANGE,
-        binance.EXCHANGE,
-        lighter.EXCHANGE,
-        paradex.EXCHANGE,
-        variational.EXCHANGE,
-    )
-}
+
+def _found() -> dict[str, Exchange]:
+    modules = [
+        import_module(f"{exchanges.__name__}.{m.name}") for m in iter_modules(exchanges.__path__)
+    ]
+    served = [module.EXCHANGE for module in modules if hasattr(module, "EXCHANGE")]
+    return {exchange.name: exchange for exchange in served}
+
+
+EXCHANGES: dict[str, Exchange] = _found()

@@ -4,6 +4,8 @@ Belongs here: duplicated, shuffled, changed and missing fields. Does not belong 
 are struck (`faults`), and what happens to a whole answer (`app`).
 """
 
+from copy import copy
+from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -19,17 +21,17 @@ def newest_hour(reply: Reply) -> int | None:
     return max(_hour(reply, row) for row in reply.rows)
 
 
-def duplicate(rows: list[dict[str, Any]]) -> None:
+def duplicate(rows: list[Any]) -> None:
     """Every row twice."""
-    rows[:] = [dict(row) for row in rows for _ in range(2)]
+    rows[:] = [copy(row) for row in rows for _ in range(2)]
 
 
-def shuffle(rows: list[dict[str, Any]]) -> None:
+def shuffle(rows: list[Any]) -> None:
     """Another order, the same one at every start."""
     Random(len(rows)).shuffle(rows)
 
 
-def spoil_field(kind: str, row: dict[str, Any], name: str) -> None:
+def spoil_field(kind: str, row: Any, name: str | int) -> None:
     """One field of one row."""
     match kind:
         case "missing_field":
@@ -48,9 +50,15 @@ def correct(reply: Reply, hour: int | None, add: float) -> None:
         return
     for row in reply.rows:
         if _hour(reply, row) == hour:
+            before = row[reply.rate_field]
             # Decimal, so that no digits of float arithmetic show and no decimals get lost.
-            row[reply.rate_field] = f"{Decimal(row[reply.rate_field]) + Decimal(plain(add)):f}"
+            after = f"{Decimal(str(before)) + Decimal(plain(add)):f}"
+            row[reply.rate_field] = after if isinstance(before, str) else float(after)
 
 
-def _hour(reply: Reply, row: dict[str, Any]) -> int:
-    return int(row[str(reply.time_field)]) * reply.time_unit // HOUR_MS
+def _hour(reply: Reply, row: Any) -> int:
+    value = row[reply.time_field]
+    if isinstance(value, str) and not value.isdigit():
+        time = datetime.fromisoformat(value)
+        return int(time.replace(tzinfo=time.tzinfo or UTC).timestamp()) // 3600
+    return int(int(value) * reply.time_unit) // HOUR_MS

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from funding_pipeline.sandbox.limits import Limit, Refusal
-from funding_pipeline.sandbox.market import Dataset, Listing
+from funding_pipeline.sandbox.market import Dataset, Listing, SandboxMarket
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,12 @@ class Reply:
 
     payload: Any
     status: int = 200
-    rows: list[dict[str, Any]] | None = None
-    rate_field: str | None = None
-    time_field: str | None = None
-    # Milliseconds in one unit of `time_field`.
-    time_unit: int = 1
+    rows: list[Any] | None = None
+    # In lists a field is a place.
+    rate_field: str | int | None = None
+    time_field: str | int | None = None
+    # Milliseconds in one unit of `time_field`; of no account where stamps are ISO texts.
+    time_unit: float = 1
     weight: int = 1
     headers: dict[str, str] = field(default_factory=dict)
     # None: the payload is encoded as JSON; else it is text of this media type.
@@ -74,6 +75,11 @@ class Snapshots:
     # From the polled rate to the rate of one settlement.
     scale: float
     note: str
+
+
+def as_settled(market: SandboxMarket, index: int) -> float:
+    """For exchanges whose answers tell a settled rate exactly."""
+    return market.rates[index]
 
 
 def no_usage(_: Sequence[int]) -> dict[str, str]:
@@ -97,6 +103,14 @@ class Exchange:
     # Headers that tell how much of each limit is used.
     usage: Callable[[Sequence[int]], dict[str, str]] = no_usage
     snapshots: Snapshots | None = None
+    # The fraction per interval that the answers tell of a settlement, after the wire's rounding.
+    settled_rate: Callable[[SandboxMarket, int], float] = as_settled
+    # Listed beside its perpetuals, without funding; no collector should take it for one.
+    unfunded: Callable[[SandboxMarket], bool] = lambda _: False
+    # The exchange's own symbol of a market that was recorded under another spelling.
+    native: Callable[[str], str] = str
+    # What there is of a past: pages of settlements, one sample per boundary, or nothing.
+    history: Literal["pages", "boundaries", "none"] = "pages"
 
     @property
     def file_stems(self) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""Binance: recorded responses, all symbols in one list, refusals, limits of its own."""
+"""Binance: recorded responses, all symbols in one list, refusals, limits of its own.
+
+What COIN-M and Aster share with it is tested here.
+"""
 
 import itertools
 import json
@@ -15,18 +18,13 @@ from funding_pipeline.domain.errors import MalformedResponseError, PermanentErro
 from funding_pipeline.domain.records import RawSettlement, Window
 from funding_pipeline.domain.validate import validate
 from funding_pipeline.exchanges.base import Request
-from funding_pipeline.exchanges.binance import (
-    SPEC,
-    Binance,
-    parse_estimates,
-    parse_history,
-    parse_markets,
-)
-from funding_pipeline_tests.exchanges.speakers import BinanceSpeaker, drive, listed, rate_of
+from funding_pipeline.exchanges.binance import SPEC, Binance
+from funding_pipeline.exchanges.binance_like import parse_estimates, parse_history, parse_markets
+from funding_pipeline_tests.exchanges.against_ccxt import assert_agreement
+from funding_pipeline_tests.exchanges.spoken import Listed, drive
 
 HOUR = 3_600_000
 START = 1_772_323_200_000  # 2026-03-01
-SPEAKER = BinanceSpeaker()
 Rows = list[tuple[int, str]]
 
 
@@ -38,6 +36,39 @@ def recorded(folder: Path, name: str) -> bytes:
     return msgspec.json.encode(response(folder, name))
 
 
+def rate_of(time_ms: int) -> str:
+    """Another rate for every hour."""
+    return f"{(time_ms // HOUR % 997 - 498) * 1e-7:.8f}"
+
+
+def history(rows: Rows) -> bytes:
+    return msgspec.json.encode(
+        [
+            {"symbol": symbol, "fundingTime": t, "fundingRate": rate_of(t), "rateType": "Regular"}
+            for t, symbol in rows
+        ]
+    )
+
+
+def contract(**fields: Any) -> dict[str, Any]:
+    return {
+        "symbol": "BTCUSDT",
+        "contractType": "PERPETUAL",
+        "status": "TRADING",
+        "baseAsset": "BTC",
+        "quoteAsset": "USDT",
+        "marginAsset": "USDT",
+        "onboardDate": 1_569_398_400_000,
+        "underlyingType": "COIN",
+    } | fields
+
+
+def intervals(**hours: int) -> bytes:
+    return msgspec.json.encode(
+        [{"symbol": symbol, "fundingIntervalHours": h} for symbol, h in hours.items()]
+    )
+
+
 class Everyone:
     """History of all symbols: by time, then by symbol, at most `limit` rows, oldest first."""
 
@@ -47,12 +78,12 @@ class Everyone:
         self.asked: list[tuple[int, int]] = []
 
     def __call__(self, request: Request) -> bytes:
-        symbol, first, last = SPEAKER.asked(request)
-        assert symbol == "", "all symbols: none is named"
+        assert "symbol" not in request.params, "all symbols: none is named"
+        first, last = int(request.params["startTime"]), int(request.params["endTime"])
         self.asked.append((first, last))
         inside = [row for row in self.rows if first <= row[0] <= last]
         page = inside[: self._limit(len(self.asked))]
-        return SPEAKER.history([SPEAKER.row(symbol, t, rate_of(t)) for t, symbol in page])
+        return history(page)
 
 
 def read(everyone: Everyone, window: Window, at_most: int = 2000) -> Rows:
@@ -76,7 +107,7 @@ def largest_group(rows: Rows) -> int:
 
 
 def test_recorded_history(responses_dir: Path) -> None:
-    rows = parse_history(recorded(responses_dir, "funding_rate_btcusdt_2026-09-04"))
+    rows = parse_history(SPEC, recorded(responses_dir, "funding_rate_btcusdt_2026-09-04"))
     assert len(rows) == 20
     assert rows[:2] == [
         RawSettlement("BTCUSDT", 1_787_904_000_000, "0.00010000", None, 79_645.6),
@@ -94,7 +125,7 @@ def test_recorded_history(responses_dir: Path) -> None:
 def test_the_usual_recorded_rate_is_the_baseline_per_8_hours(responses_dir: Path) -> None:
     texts = [
         r.rate_text
-        for r in parse_history(recorded(responses_dir, "funding_rate_btcusdt_2026-09-04"))
+        for r in parse_history(SPEC, recorded(responses_dir, "funding_rate_btcusdt_2026-09-04"))
     ]
     common = max(set(texts), key=texts.count)
     assert common == "0.00010000"
@@ -104,6 +135,7 @@ def test_the_usual_recorded_rate_is_the_baseline_per_8_hours(responses_dir: Path
 def test_recorded_markets(responses_dir: Path) -> None:
     """The interval comes from the other list, 8 h where it names none."""
     (blz,) = parse_markets(
+        SPEC,
         recorded(responses_dir, "doc_fapi_v1_exchangeinfo"),
         recorded(responses_dir, "doc_fapi_v1_fundinginfo"),
     )
@@ -115,6 +147,7 @@ def test_recorded_markets(responses_dir: Path) -> None:
 def test_recorded_estimates(responses_dir: Path) -> None:
     volumes = [response(responses_dir, "doc_fapi_v1_ticker_24hr") | {"symbol": "BTCUSDT"}]
     eth, btc = parse_estimates(
+        SPEC,
         recorded(responses_dir, "premium_index_2026-09-04"),
         recorded(responses_dir, "funding_info_2026-09-04"),
         msgspec.json.encode(volumes),
@@ -127,7 +160,7 @@ def test_recorded_estimates(responses_dir: Path) -> None:
 
 def test_relayed_and_own_rate_of_the_same_hour_are_one_unit(responses_dir: Path) -> None:
     """Lighter relays Binance's Bitcoin rate as a fraction per 8 h: 0.00002494, of this size."""
-    texts = parse_history(recorded(responses_dir, "funding_rate_btcusdt_2026-09-04"))
+    texts = parse_history(SPEC, recorded(responses_dir, "funding_rate_btcusdt_2026-09-04"))
     relayed = json.loads((responses_dir / "lighter" / "funding_rates_2026-09-11.json").read_text())[
         "response"
     ]["funding_rates"]
@@ -140,55 +173,61 @@ def test_relayed_and_own_rate_of_the_same_hour_are_one_unit(responses_dir: Path)
 
 
 def markets(intervals: bytes, *contracts: dict[str, Any]) -> list[Any]:
-    return parse_markets(msgspec.json.encode({"symbols": list(contracts)}), intervals)
+    return parse_markets(SPEC, msgspec.json.encode({"symbols": list(contracts)}), intervals)
 
 
-def test_contracts_that_end_are_left_out_and_shares_are_kept() -> None:
+def test_contracts_that_end_are_left_out() -> None:
     found = markets(
-        SPEAKER.intervals(TSLAUSDT=4),
-        SPEAKER.contract(symbol="BTCUSDT_261225", contractType="CURRENT_QUARTER"),
-        SPEAKER.contract(symbol="ETHUSDT_261225", contractType="NEXT_QUARTER"),
-        SPEAKER.contract(symbol="OLDUSDT", contractType=""),
-        SPEAKER.contract(
-            symbol="TSLAUSDT",
-            baseAsset="TSLA",
-            contractType="TRADIFI_PERPETUAL",
-            underlyingType="EQUITY",
-        ),
+        b"[]",
+        contract(symbol="BTCUSDT_261225", contractType="CURRENT_QUARTER"),
+        contract(symbol="ETHUSDT_261225", contractType="NEXT_QUARTER"),
+        contract(symbol="OLDUSDT", contractType=""),
+        contract(),
     )
-    assert [(m.market, m.interval_hours, m.asset_class) for m in found] == [("TSLAUSDT", 4, None)]
+    assert [m.market for m in found] == ["BTCUSDT"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "asset_class"),
+    [
+        ("EQUITY", "equity"),
+        ("KR_EQUITY", "equity"),
+        ("COMMODITY", "commodity"),
+        ("INDEX", "index"),
+        ("PREMARKET", None),
+    ],
+)
+def test_shares_and_the_like_are_kept_with_their_class(kind: str, asset_class: str | None) -> None:
+    share = contract(symbol="TSLAUSDT", baseAsset="TSLA", contractType="TRADIFI_PERPETUAL")
+    (found,) = markets(intervals(TSLAUSDT=4), share | {"underlyingType": kind})
+    assert (found.market, found.interval_hours, found.asset_class) == ("TSLAUSDT", 4, asset_class)
 
 
 def test_a_symbol_that_the_list_of_intervals_leaves_out_settles_every_8_hours() -> None:
-    (found,) = markets(b"[]", SPEAKER.contract())
+    (found,) = markets(b"[]", contract())
     assert (found.interval_hours, found.rate_cap, found.rate_floor) == (8, None, None)
 
 
 @pytest.mark.parametrize("status", ["SETTLING", "PENDING_TRADING", "CLOSE", "DELIVERING"])
 def test_a_market_that_does_not_trade_is_not_live(status: str) -> None:
-    (found,) = markets(SPEAKER.intervals(), SPEAKER.contract(status=status))
+    (found,) = markets(b"[]", contract(status=status))
     assert not found.live
 
 
 def test_symbols_are_unified() -> None:
-    (found,) = markets(
-        SPEAKER.intervals(),
-        SPEAKER.contract(symbol="1000PEPEUSDC", baseAsset="1000PEPE", quoteAsset="USDC"),
+    pepe = contract(symbol="1000PEPEUSDC", baseAsset="1000PEPE", quoteAsset="USDC")
+    (found,) = markets(b"[]", pepe)
+    assert (found.symbol, found.multiplier, found.quote) == ("PEPE", 1000, "USDC")
+
+
+def test_the_estimate_of_a_4_hour_market_is_per_4_hours(responses_dir: Path) -> None:
+    estimates = parse_estimates(
+        SPEC, recorded(responses_dir, "premium_index_2026-09-04"), intervals(BTCUSDT=4), b"[]"
     )
-    assert (found.market, found.symbol, found.multiplier, found.quote) == (
-        *("1000PEPEUSDC", "PEPE", 1000),
-        "USDC",
-    )
-
-
-def test_the_estimate_of_a_4_hour_market_is_per_4_hours() -> None:
-    def answer(request: Request) -> bytes:
-        if request.endpoint == "fundingInfo":
-            return SPEAKER.intervals(BTCUSDT=4)
-        return SPEAKER.estimates(request)
-
-    (estimate,), _ = drive(Binance().estimates(), answer)
-    assert (estimate.rate, estimate.interval_hours) == (0.00008384, 4)
+    assert [(e.market, e.rate, e.interval_hours) for e in estimates] == [
+        ("ETHUSDT", 0.0001, 8),
+        ("BTCUSDT", 0.00008384, 4),
+    ]
 
 
 # --- all symbols at once
@@ -289,7 +328,7 @@ def test_a_full_page_of_one_stamp_at_the_end_of_all_is_an_error() -> None:
 def test_an_exchange_that_ignores_the_window_does_not_trap_us() -> None:
     rows = [(START + h * HOUR, f"S{i}USDT") for h in range(20) for i in range(3)]
     window = Window(START + 5 * HOUR, START + 15 * HOUR)
-    same = SPEAKER.history([SPEAKER.row(symbol, t, rate_of(t)) for t, symbol in rows])
+    same = history(rows)
     found, _ = drive(Binance().history(None, window), lambda _: same, at_most=5)
     assert sorted((r.time_ms, r.market) for r in found) == expected(rows, window)
 
@@ -300,7 +339,7 @@ def test_repeated_and_shuffled_rows_lose_nothing() -> None:
 
     def twice_backwards(request: Request) -> bytes:
         page = json.loads(everyone(request))
-        return SPEAKER.history((page + page)[::-1])
+        return msgspec.json.encode((page + page)[::-1])
 
     window = Window(START, START + 20 * HOUR)
     found, _ = drive(Binance().history(None, window), twice_backwards)
@@ -312,7 +351,8 @@ def test_repeated_and_shuffled_rows_lose_nothing() -> None:
 
 def test_history_of_one_symbol_names_it_and_of_all_names_none() -> None:
     window = Window(1000, 2000)
-    _, (one,) = drive(Binance().history(listed("BTCUSDT"), window), lambda _: b"[]")
+    (btc,) = markets(b"[]", contract())
+    _, (one,) = drive(Binance().history(btc, window), lambda _: b"[]")
     _, (every,) = drive(Binance().history(None, window), lambda _: b"[]")
     common = {"startTime": 1000, "endTime": 1999, "limit": 1000}
     assert dict(one.params) == {**common, "symbol": "BTCUSDT"}
@@ -320,8 +360,12 @@ def test_history_of_one_symbol_names_it_and_of_all_names_none() -> None:
 
 
 def test_history_and_intervals_count_in_the_limit_of_their_own() -> None:
-    _, lists = drive(Binance().markets(), SPEAKER.markets)
-    _, running = drive(Binance().estimates(), SPEAKER.estimates)
+    full = Listed("binance", START)
+    _, lists = drive(Binance().markets(), full)
+    _, running = drive(Binance().estimates(), full)
+    (btc,) = markets(b"[]", contract())
+    history_scopes = next(Binance().history(btc, Window(START, START + HOUR))).scopes
+    assert set(history_scopes) == {"", "funding"}
     scopes = {r.endpoint: set(r.scopes) for r in lists + running}
     assert scopes == {
         "exchangeInfo": {""},
@@ -345,3 +389,8 @@ def test_what_the_status_tells_is_left_to_the_client(status: int) -> None:
     request = Request(endpoint="fundingRate", path="/fapi/v1/fundingRate")
     body = b'{"code":-1003,"msg":"Too many requests"}'
     assert Binance().refusal(request, status, body) is None
+
+
+def test_ccxt_agrees() -> None:
+    symbols = ["BTC/USDT:USDT", "1000PEPE/USDT:USDT", "BTC/USDC:USDC"]
+    assert_agreement("binance", "binance", symbols, fetchMarkets=["linear"], defaultType="swap")

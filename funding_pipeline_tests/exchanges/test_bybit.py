@@ -18,7 +18,8 @@ from funding_pipeline.domain.errors import (
 from funding_pipeline.domain.records import Window
 from funding_pipeline.exchanges.base import Request
 from funding_pipeline.exchanges.bybit import Bybit, parse_estimates, parse_history, parse_markets
-from funding_pipeline_tests.exchanges.speakers import BybitSpeaker, drive, listed
+from funding_pipeline_tests.exchanges.payloads import BybitSpeaker, listed
+from funding_pipeline_tests.exchanges.spoken import drive
 
 SPEAKER = BybitSpeaker()
 REQUEST = Request(endpoint="funding/history", path="/v5/market/funding/history")

@@ -19,7 +19,8 @@ from funding_pipeline.exchanges.lighter import (
     parse_history,
     parse_markets,
 )
-from funding_pipeline_tests.exchanges.speakers import LighterSpeaker, drive, listed
+from funding_pipeline_tests.exchanges.payloads import LighterSpeaker, listed
+from funding_pipeline_tests.exchanges.spoken import drive
 
 HOUR = 3_600_000
 SPEAKER = LighterSpeaker()

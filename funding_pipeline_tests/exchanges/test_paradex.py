@@ -21,7 +21,8 @@ from funding_pipeline.exchanges.paradex import (
     parse_estimates,
     parse_markets,
 )
-from funding_pipeline_tests.exchanges.speakers import ParadexSpeaker, Row, drive, listed
+from funding_pipeline_tests.exchanges.payloads import ParadexSpeaker, Row, listed
+from funding_pipeline_tests.exchanges.spoken import drive
 
 HOUR = 3_600_000
 START = 1_788_490_800_000  # 2026-09-04 03:00

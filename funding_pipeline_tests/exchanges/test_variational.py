@@ -16,7 +16,8 @@ from funding_pipeline.exchanges.variational import (
     parse_estimates,
     parse_markets,
 )
-from funding_pipeline_tests.exchanges.speakers import VariationalSpeaker, drive
+from funding_pipeline_tests.exchanges.payloads import VariationalSpeaker
+from funding_pipeline_tests.exchanges.spoken import drive
 
 SPEAKER = VariationalSpeaker()
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from funding_pipeline.sandbox.binance import EXCHANGE
+from funding_pipeline.sandbox.exchanges.binance import EXCHANGE
 from funding_pipeline.sandbox.generated import generate
 from funding_pipeline.sandbox.market import DAY_MS, HOUR_MS, Dataset, SandboxMarket
 from funding_pipeline.sandbox.server import running_sandbox

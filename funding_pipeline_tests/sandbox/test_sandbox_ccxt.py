@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from funding_pipeline.sandbox.exchanges.paradex_index import funding_index
 from funding_pipeline.sandbox.generated import generate
 from funding_pipeline.sandbox.market import DAY_MS, HOUR_MS, Dataset
-from funding_pipeline.sandbox.paradex_index import funding_index
 from funding_pipeline.sandbox.registry import EXCHANGES
 from funding_pipeline.sandbox.server import running_sandbox, system_now_ms
 from funding_pipeline_tests.sandbox.conftest import WORLD_NOW_MS

@@ -7,7 +7,7 @@ import httpx
 import polars as pl
 import pytest
 
-from funding_pipeline.sandbox.lighter import (
+from funding_pipeline.sandbox.exchanges.lighter import (
     EXCHANGE,
     market_id,
     percent_text,

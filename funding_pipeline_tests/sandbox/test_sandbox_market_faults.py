@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from funding_pipeline.sandbox.exchanges.paradex_index import funding_index
 from funding_pipeline.sandbox.faults import FaultFileError, FaultPlan, parse_faults
 from funding_pipeline.sandbox.market import DAY_MS, HOUR_MS, Dataset
 from funding_pipeline.sandbox.market_faults import reshape
-from funding_pipeline.sandbox.paradex_index import funding_index
 from funding_pipeline.sandbox.registry import EXCHANGES
 from funding_pipeline.sandbox.server import running_sandbox
 from funding_pipeline_tests.sandbox.conftest import WORLD_NOW_MS
@@ -238,7 +238,7 @@ def test_a_wrong_event_is_refused(rule: dict[str, Any], said: str) -> None:
     ("exchange", "market", "kind"),
     [
         ("binance", "NOPEUSDT", "delisted"),
-        ("gate", "BTC_USDT", "delisted"),
+        ("closed", "BTC_USDT", "delisted"),
         ("paradex", "SOL-USD-PERP", "interval_change"),
     ],
 )

@@ -8,15 +8,15 @@ import httpx
 import polars as pl
 import pytest
 
-from funding_pipeline.sandbox.market import HOUR_MS, Dataset, SandboxMarket
-from funding_pipeline.sandbox.paradex import EXCHANGE
-from funding_pipeline.sandbox.paradex_index import (
+from funding_pipeline.sandbox.exchanges.paradex import EXCHANGE
+from funding_pipeline.sandbox.exchanges.paradex_index import (
     PERIOD_MS,
     SAMPLE_MS,
     FundingIndex,
     true_hourly_rate,
 )
-from funding_pipeline.sandbox.paradex_rows import sample_row
+from funding_pipeline.sandbox.exchanges.paradex_rows import sample_row
+from funding_pipeline.sandbox.market import HOUR_MS, Dataset, SandboxMarket
 from funding_pipeline.sandbox.recorded import load_recorded
 from funding_pipeline_tests.sandbox.conftest import WORLD_NOW_MS
 

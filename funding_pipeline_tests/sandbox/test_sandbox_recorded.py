@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
     write(tmp_path, "hyperliquid", {"AVAX": (30, 1), "SOL": (5, 1), "BTC": (9, 1)})
     write(tmp_path, "hyperliquid_xyz", {"xyz:AMD": (40, 1)})
     write(tmp_path, "bybit", {"XRPUSDT": (9, 8), "ETHUSDT": (3, 8), "BTCPERP": (2, 8)})
-    (tmp_path / "gate.parquet").write_bytes(b"not asked for, hence not read")
+    (tmp_path / "closed.parquet").write_bytes(b"no exchange's file, hence not read")
     return tmp_path
 
 
@@ -124,7 +124,7 @@ def test_data_that_reach_far_enough_are_not_shifted(folder: Path) -> None:
 
 
 def test_an_empty_folder_is_an_error_that_names_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(NothingToServeError, match=r"hyperliquid\.parquet.*bybit\.parquet"):
+    with pytest.raises(NothingToServeError, match=r"bybit\.parquet.*hyperliquid\.parquet"):
         load_dataset(tmp_path)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from funding_pipeline.sandbox.exchanges.variational import EXCHANGE, published_rate, settled_rate
 from funding_pipeline.sandbox.generated import generate
 from funding_pipeline.sandbox.market import HOUR_MS, Dataset
 from funding_pipeline.sandbox.server import running_sandbox
-from funding_pipeline.sandbox.variational import EXCHANGE, published_rate, settled_rate
 from funding_pipeline_tests.sandbox.conftest import WORLD_NOW_MS
 
 WORLD = generate([EXCHANGE])
