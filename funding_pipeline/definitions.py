@@ -20,7 +20,7 @@ from funding_pipeline.settings import Settings
 @dg.definitions
 def defs() -> dg.Definitions:
     """Assets of the exchanges chosen by FUNDING_EXCHANGES, and what drives them."""
-    exchanges = select(Settings().exchanges)
+    exchanges = select(Settings())
     return dg.Definitions(
         assets=[
             ingest_assets(exchanges),

@@ -4,11 +4,13 @@ Belongs here: what an operator may choose, and the paths that follow from it. Do
 exchanges, constants of the method. Nothing is read at import.
 """
 
+import os
+import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -18,8 +20,23 @@ def _names(value: object) -> object:
     )
 
 
+_OF_EXCHANGE = re.compile(r"FUNDING_([A-Z0-9_]+)_(PROXY|ORIGIN)")
+
+
+def _of_exchanges() -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {"PROXY": {}, "ORIGIN": {}}
+    for name, value in os.environ.items():
+        if value and (match := _OF_EXCHANGE.fullmatch(name)):
+            found[match[2]][match[1].lower()] = value
+    return found
+
+
 class Settings(BaseSettings):
-    """FUNDING_DATA_DIR, FUNDING_EXCHANGES (comma list, all by default), FUNDING_SANDBOX_URL.
+    """FUNDING_DATA_DIR, FUNDING_EXCHANGES (comma list), FUNDING_EXPERIMENTAL, FUNDING_SANDBOX_URL.
+
+    Without a list all exchanges are collected whose facts are sure; FUNDING_EXPERIMENTAL=on adds
+    the others. FUNDING_<EXCHANGE>_PROXY and FUNDING_<EXCHANGE>_ORIGIN (another host of the same
+    API) say how one exchange is reached; HTTPS_PROXY and the like hold for all.
 
     FUNDING_LIMITS=off drops the client's own rate budget; it counts only with a sandbox, so that
     no exchange is ever asked without one.
@@ -29,8 +46,14 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("data")
     exchanges: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = ()
+    experimental: bool = False
     sandbox_url: str | None = None
     limits: bool = True
+    overrides: dict[str, dict[str, str]] = Field(default_factory=_of_exchanges, init=False)
+
+    def of_exchange(self, what: Literal["PROXY", "ORIGIN"]) -> dict[str, str]:
+        """What was set for single exchanges, by their names."""
+        return self.overrides[what]
 
     @cached_property
     def history_path(self) -> Path:

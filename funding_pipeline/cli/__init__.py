@@ -116,7 +116,7 @@ def status(as_json: bool) -> None:
     settings = Settings()
     path = settings.read_path
     now = naive_utc_now()
-    chosen = [exchange.spec.name for exchange in select(settings.exchanges)]
+    chosen = [exchange.spec.name for exchange in select(settings)]
     found = read_status(path, chosen, now=now)
     if as_json:
         click.echo(json.dumps(as_plain(found), indent=2))
@@ -142,6 +142,27 @@ def exchanges(as_json: bool) -> None:
     else:
         for line in exchange_lines(declared):
             click.echo(line)
+
+
+@main.command()
+@click.argument("exchange")
+@click.option(
+    "--market", metavar="NAME", help="In the exchange's own spelling.  [default: Bitcoin's]"
+)
+def verify(exchange: str, market: str | None) -> None:
+    """Ask an EXCHANGE a handful of things and show raw beside normalised values.
+
+    Shows unit, interval, stamps, limits and the last two days of one market, and tells a block of
+    this location from an exchange that is down and from one without data. Stores nothing. Asks the
+    live exchange, or the sandbox where FUNDING_SANDBOX_URL is set. Ends with 1 where something
+    is wrong.
+
+    \b
+    Example: funding verify lighter
+    """
+    from funding_pipeline.cli.verify import run_verify
+
+    click.get_current_context().exit(run_verify(exchange, market))
 
 
 @main.command()
@@ -225,7 +246,8 @@ def export(
 
     Rates and APRs are fractions, times UTC. An existing file is replaced, and only when the new
     one is complete. TABLE: funding_rates, daily_stats, moving_averages, latest_rates, apr, markets,
-    rate_revisions, quarantine, events, collected_windows, loads.
+    symbol_registry, symbol_collisions, rate_revisions, quarantine, events, collected_windows,
+    loads.
 
     \b
     Example: funding export funding_rates --out btc.parquet --symbol BTC --from 2025-05-01

@@ -70,7 +70,7 @@ def run_backfill(
 
 def _chosen(names: Sequence[str], settings: Settings) -> list[Exchange]:
     try:
-        return select(names or settings.exchanges)
+        return select(settings, names)
     except ValueError as error:
         source = "--exchange" if names else "FUNDING_EXCHANGES"
         raise click.UsageError(f"{source}: {error}") from None

@@ -132,7 +132,7 @@ def display(*, limited: bool) -> Iterator[Lines]:
 def plan_words(forecast: Forecast, *, limited: bool) -> str:
     """A plan in a line: size first, then how long it takes at the exchange's limit."""
     if not forecast.units:
-        return "nothing to ask, all of it is collected"
+        return "nothing to ask: collected already, or without a history"
     words = (
         f"{forecast.units:,} market windows to collect, at least {forecast.requests:,} requests, "
         f"about {forecast.rows:,} settlements"

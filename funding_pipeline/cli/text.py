@@ -22,7 +22,7 @@ _STATUS_HEAD = (
     "last success",
 )  # fmt: skip
 _EXCHANGES_HEAD = (
-    "name", "title", "unit", "interval", "rows a page", "limits", "confidence", "docs"
+    "name", "title", "unit", "interval", "rows a page", "limits", "facts", "docs"
 )  # fmt: skip
 _INTERVAL_WORDS = {"declared": "each market's own, declared", "row": "in each row"}
 
@@ -113,7 +113,7 @@ def declaration(spec: ExchangeSpec) -> dict[str, Any]:
         "interval": interval_words(spec.interval),
         "page_rows": spec.page_rows,
         "limits": [dataclasses.asdict(limit) for limit in spec.limits],
-        "confidence": spec.confidence,
+        "experimental": spec.experimental,
         "docs": spec.api_docs,
     }
 
@@ -128,12 +128,17 @@ def exchange_lines(declared: Sequence[dict[str, Any]]) -> Iterator[str]:
             d["interval"],
             f"{d['page_rows']:,}",
             ", ".join(f"{x['weight']:,} per {x['seconds']:g} s" for x in d["limits"]) or "none",
-            d["confidence"],
+            "experimental" if d["experimental"] else "sure",
             d["docs"],
         )
         for d in declared
     ]
     yield from table(_EXCHANGES_HEAD, rows)
+    doubtful = [d for d in declared if d["experimental"]]
+    if doubtful:
+        yield ""
+        yield "Experimental ones are off unless named, or all of them with FUNDING_EXPERIMENTAL=on:"
+        yield from (f"  {d['name']}: {d['experimental']}" for d in doubtful)
 
 
 def interval_words(interval: FixedInterval | str) -> str:

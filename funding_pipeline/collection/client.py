@@ -33,7 +33,6 @@ from funding_pipeline.domain.errors import (
     TransientError,
 )
 from funding_pipeline.exchanges.base import Exchange, Request
-from funding_pipeline.settings import Settings
 
 T = TypeVar("T")
 
@@ -175,12 +174,3 @@ def _retry_after_s(response: httpx.Response) -> float | None:
             return max(0.0, parsedate_to_datetime(text).timestamp() - time())
         except ValueError:
             return None
-
-
-def origins(exchange: Exchange, settings: Settings) -> dict[str, str]:
-    """Where an exchange is asked: its own hosts, or the sandbox's folder of that name."""
-    spec = exchange.spec
-    if settings.sandbox_url is None:
-        return dict(spec.origins)
-    base = f"{settings.sandbox_url.rstrip('/')}/{spec.name}"
-    return {name: f"{base}/{name}" if name else base for name in spec.origins}

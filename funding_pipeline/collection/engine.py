@@ -5,9 +5,11 @@ Belongs here: the two entrances, asynchronous and not. Does not: one exchange's 
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import AsyncExitStack
 
 import httpx
 
+from funding_pipeline.collection.access import http_client
 from funding_pipeline.collection.load import Load, Progress
 from funding_pipeline.collection.planning import Job
 from funding_pipeline.collection.report import LoadReport
@@ -32,13 +34,13 @@ async def collect(
     """
     with database.open() as connection:
         claim_origin(connection, "sandbox" if settings.sandbox_url else "live")
-    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=None)) as http:
-        tasks = [
-            asyncio.create_task(
-                Load(exchange, job, settings, database, http, now_ms, progress or Progress()).run()
-            )
-            for exchange in exchanges
-        ]
+    tls = httpx.create_ssl_context()
+    async with AsyncExitStack() as stack:
+        tasks = []
+        for exchange in exchanges:
+            http = await stack.enter_async_context(http_client(exchange, settings, tls))
+            load = Load(exchange, job, settings, database, http, now_ms, progress or Progress())
+            tasks.append(asyncio.create_task(load.run()))
         try:
             for done in asyncio.as_completed(tasks):
                 yield await done

@@ -5,6 +5,7 @@ Belongs here: asking every exchange once and storing what it answers. Does not: 
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,14 @@ from datetime import datetime
 
 import httpx
 
+from funding_pipeline.collection.access import http_client, origins
 from funding_pipeline.collection.budget import Priority, budget_of
-from funding_pipeline.collection.client import ExchangeClient, origins
+from funding_pipeline.collection.client import ExchangeClient
 from funding_pipeline.domain.errors import ExchangeError
 from funding_pipeline.domain.records import Estimate, Market
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.settings import Settings
+from funding_pipeline.warehouse.assets import settle_assets
 from funding_pipeline.warehouse.database import Database, utc_now
 from funding_pipeline.warehouse.estimates import record_estimates
 from funding_pipeline.warehouse.ledger import claim_origin
@@ -40,7 +43,8 @@ class SampleReport:
 def sample_estimates(
     exchanges: Iterable[Exchange], settings: Settings, database: Database
 ) -> list[SampleReport]:
-    """Ask all exchanges side by side; one that fails is reported and stops no other.
+    """Ask side by side all exchanges that have a call for all markets; one that fails is reported
+    and stops no other.
 
     MixedOriginError before anything is asked if the database holds data of the other origin.
     """
@@ -48,19 +52,28 @@ def sample_estimates(
         claim_origin(connection, "sandbox" if settings.sandbox_url else "live")
 
     async def all_of_them() -> list[SampleReport]:
-        async with httpx.AsyncClient() as http:
-            tasks = [_sample(exchange, settings, database, http) for exchange in exchanges]
-            return await asyncio.gather(*tasks)
+        tls = httpx.create_ssl_context()
+        tasks = [
+            _sample(exchange, settings, database, tls)
+            for exchange in exchanges
+            if exchange.spec.samples_estimates
+        ]
+        return await asyncio.gather(*tasks)
 
-    return asyncio.run(all_of_them())
+    reports = asyncio.run(all_of_them())
+    # When all are in, since prices are compared with those of the same minutes.
+    with database.open() as connection:
+        settle_assets(connection, utc_now())
+    return reports
 
 
 async def _sample(
-    exchange: Exchange, settings: Settings, database: Database, http: httpx.AsyncClient
+    exchange: Exchange, settings: Settings, database: Database, tls: ssl.SSLContext
 ) -> SampleReport:
     name = exchange.spec.name
     started = time.monotonic()
     budget = budget_of(exchange.spec, settings, Priority.TICK)
+    http = http_client(exchange, settings, tls)
     client = ExchangeClient(http, exchange, budget, origins(exchange, settings))
     stored, error = 0, None
     try:
@@ -78,6 +91,7 @@ async def _sample(
         logger.exception("no estimates: %s", error)
     finally:
         budget.close()
+        await http.aclose()
     return SampleReport(name, stored, client.traffic.requests, time.monotonic() - started, error)
 
 

@@ -15,12 +15,18 @@ from collections.abc import Sequence
 
 import httpx
 
+from funding_pipeline.collection.access import origins
 from funding_pipeline.collection.budget import Priority, budget_of
-from funding_pipeline.collection.client import ExchangeClient, origins
+from funding_pipeline.collection.client import ExchangeClient
 from funding_pipeline.collection.planning import Forecast, Job, forecast, plan
 from funding_pipeline.collection.queries import Query, answers, queries
 from funding_pipeline.collection.report import LoadReport
-from funding_pipeline.domain.errors import ExchangeError, ExchangeFailedError, PageOverflowError
+from funding_pipeline.domain.errors import (
+    ExchangeError,
+    ExchangeFailedError,
+    PageOverflowError,
+    PermanentError,
+)
 from funding_pipeline.domain.records import Answered, Market
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.settings import Settings
@@ -162,11 +168,16 @@ class Load:
                 market = None if query.market is None else self._listed[query.market]
                 try:
                     raw = await self._client.run(self._exchange.history(market, query.ask))
-                except PageOverflowError as error:
-                    logger.warning("%s; asked market by market instead", error)
-                    queue.extend(Query(unit.market, unit.ask, (unit,)) for unit in query.units)
                 except ExchangeError as error:
-                    self._note_failure(query, error)
+                    # A page that cannot hold one moment, or an exchange that wants a market named.
+                    apart = isinstance(error, PageOverflowError | PermanentError)
+                    if query.market is None and apart:
+                        logger.warning("%s; asked market by market instead", error)
+                        queue.extend(Query(unit.market, unit.ask, (unit,)) for unit in query.units)
+                        for _ in range(self._spec.concurrency - 1):
+                            group.create_task(worker())
+                    else:
+                        self._note_failure(query, error)
                 else:
                     for answer in answers(self._spec, query, raw, self._listed, self._now_ms):
                         await self._take(answer)

@@ -61,6 +61,7 @@ def plan(
 ) -> list[Unit]:
     """The units a job still lacks, oldest watermark first within each market."""
     end = min(job.window.end_ms, now_ms)
+    kept_ms = kept_since(spec, now_ms)
     units = []
     chosen = [m for m in known if not job.markets or m.market in job.markets]
     if job.reason in ("tick", "sweep"):
@@ -71,15 +72,23 @@ def plan(
         chosen = chosen if due and spec.history_of_all else due
     for market in chosen:
         listed = (market.listed_at_ms or 0) // HOUR_MS * HOUR_MS
-        wanted = Window(max(job.window.start_ms, listed), end)
+        wanted = Window(max(job.window.start_ms, listed, kept_ms), end)
         covered = collected.get(market.market, ())
         missing = [wanted] if job.refetch else subtract(wanted, covered)
         units += [
-            Unit(market.market, window, _ask(spec, window, covered, listed, now_ms))
+            Unit(market.market, window, _ask(spec, window, covered, max(listed, kept_ms), now_ms))
             for window in missing
             if _holds_a_slot(window)
         ]
     return units
+
+
+def kept_since(spec: ExchangeSpec, now_ms: int) -> int:
+    """The first whole hour that the exchange still tells of; 0 where it keeps everything."""
+    if spec.look_back_days is None:
+        return 0
+    # An hour less than it promises: what is asked while it expires is refused.
+    return now_ms // HOUR_MS * HOUR_MS - spec.look_back_days * DAY_MS + 2 * HOUR_MS
 
 
 def _holds_a_slot(window: Window) -> bool:

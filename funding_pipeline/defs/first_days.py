@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from funding_pipeline.collection.planning import TICK_REACH_MS
+from funding_pipeline.collection.planning import TICK_REACH_MS, kept_since
 from funding_pipeline.defs.ingest import BACKFILL_TAG, REASON_TAG
 from funding_pipeline.defs.jobs import BACKFILL
 from funding_pipeline.defs.partitions import day_keys
@@ -27,7 +27,7 @@ from funding_pipeline.warehouse.absence import (
     load_tries,
     open_backfills,
 )
-from funding_pipeline.warehouse.database import utc_now
+from funding_pipeline.warehouse.database import milliseconds, utc_now
 
 EXCHANGE_TAG = "funding/exchange"
 # The job behind "Materialize" in the UI.
@@ -37,7 +37,8 @@ _BY_HAND = "__ASSET_JOB"
 def first_days_sensor(exchanges: Sequence[Exchange]) -> dg.SensorDefinition:
     """One run for each settled exchange that lacks a part of its last 30 full days."""
     # Recorded exchanges have no past that could be asked for.
-    names = [exchange.spec.name for exchange in exchanges if exchange.spec.kind == "settled"]
+    specs = [exchange.spec for exchange in exchanges if exchange.spec.kind == "settled"]
+    names = [spec.name for spec in specs]
 
     @dg.sensor(
         name="first_days",
@@ -50,7 +51,13 @@ def first_days_sensor(exchanges: Sequence[Exchange]) -> dg.SensorDefinition:
     def first_days(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult:
         now = utc_now()
         with pipeline.database().open() as connection:
-            lacking = lacks(connection, names, tick_reach_ms=TICK_REACH_MS, now=now)
+            lacking = lacks(
+                connection,
+                names,
+                tick_reach_ms=TICK_REACH_MS,
+                kept_since={spec.name: kept_since(spec, milliseconds(now)) for spec in specs},
+                now=now,
+            )
             loads = open_backfills(connection, now=now)
         missing = [name for name, lack in lacking.items() if not lack.complete]
         active = _active(context.instance, missing)

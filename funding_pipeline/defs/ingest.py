@@ -103,7 +103,8 @@ def _spec(spec: ExchangeSpec) -> dg.AssetSpec:
         description=(
             f"Settled funding of every perpetual market on {spec.title}, in `funding_rates`.\n\n"
             f"* unit as sent: {spec.rate_unit.name.lower()}, {spec.sign}\n"
-            f"* interval: {interval}\n* rate limit: {limits}\n* facts: {spec.confidence}\n\n"
+            f"* interval: {interval}\n* rate limit: {limits}\n"
+            f"* doubt: {spec.experimental or 'none'}\n\n"
             f"[API documentation]({spec.api_docs})"
         ),
         group_name="exchanges",

@@ -15,11 +15,15 @@ _DECIMAL = re.compile(r"([+-]?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?", re.ASC
 
 
 class RateUnit(Enum):
-    """Unit of the raw text: a fraction or percent per interval, or a fraction per year."""
+    """Unit of the raw text: a fraction, percent or 1e-18 per interval, or a fraction per year."""
 
     FRACTION = "fraction"
     PERCENT = "percent"
+    X18 = "fraction x 1e18"
     ANNUAL_FRACTION = "annual fraction"
+
+
+_PLACES = {RateUnit.PERCENT: -2, RateUnit.X18: -18}
 
 
 def fraction(
@@ -41,8 +45,8 @@ def fraction(
             value = float(Fraction(text) * interval_hours / HOURS_PER_YEAR)
         except OverflowError:
             value = math.inf
-    elif unit is RateUnit.PERCENT:
-        value = float(_shifted(match, -2))
+    elif unit in _PLACES:
+        value = float(_shifted(match, _PLACES[unit]))
     else:
         value = float(text)
     if not math.isfinite(value):

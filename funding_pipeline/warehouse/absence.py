@@ -73,9 +73,12 @@ def lacks(
     exchanges: Sequence[str],
     *,
     tick_reach_ms: int,
+    kept_since: Mapping[str, int],
     now: datetime,
 ) -> dict[str, Lack]:
-    """What each exchange lacks of the last 30 full days, over the markets that are live."""
+    """What each exchange lacks of the last 30 full days, over the markets that are live. What an
+    exchange does not tell of any more (before `kept_since`, in ms) is not lacking.
+    """
     days = last_days(now)
     reach_ms = milliseconds(now) - tick_reach_ms
     rows = connection.execute(
@@ -90,7 +93,7 @@ def lacks(
     for exchange, markets in live.items():
         covered = collected(connection, exchange)
         lacking = sum(
-            _lacking(covered.get(market, ()), listed_ms, days, reach_ms)
+            _lacking(covered.get(market, ()), max(listed_ms, kept_since[exchange]), days, reach_ms)
             for market, listed_ms in markets.items()
         )
         found[exchange] = Lack(lacking, len(markets))

@@ -112,7 +112,7 @@ def test_exchanges(run: Run) -> None:
     declared = json.loads(run("exchanges", "--json").output)
     assert [d["name"] for d in declared] == list(EXCHANGES)
     assert set(declared[0]) == {
-        "name", "title", "rate_unit", "sign", "interval", "page_rows", "limits", "confidence",
+        "name", "title", "rate_unit", "sign", "interval", "page_rows", "limits", "experimental",
         "docs",
     }  # fmt: skip
 

@@ -16,7 +16,8 @@ def test_serves_until_interrupted() -> None:
     try:
         assert process.stdout is not None
         ready = process.stdout.readline()
-        assert "hyperliquid 2, bybit 2" in ready
+        assert "hyperliquid 2" in ready
+        assert "bybit 2" in ready
         url = ready.split(" at ")[1].split()[0]
         assert httpx.get(url, trust_env=False).json()["limits"] is False
         process.send_signal(signal.SIGINT)
@@ -30,7 +31,7 @@ def test_serves_until_interrupted() -> None:
 def test_a_folder_without_data(run: Run, tmp_path: Path) -> None:
     result = run("sandbox", "--data", str(tmp_path))
     assert result.exit_code == 2
-    assert "holds none of: hyperliquid.parquet" in result.output
+    assert "hyperliquid.parquet" in result.output
 
 
 def test_a_fault_file_that_is_none(run: Run) -> None:

@@ -11,14 +11,12 @@ import pytest
 
 from funding_pipeline.collection import engine as engine_module
 from funding_pipeline.collection import load as load_module
-from funding_pipeline.collection.client import origins
 from funding_pipeline.collection.engine import collect_each
 from funding_pipeline.collection.load import Progress
 from funding_pipeline.collection.planning import Job
 from funding_pipeline.collection.report import LoadReport
 from funding_pipeline.domain.records import Market, Window
 from funding_pipeline.exchanges.base import Exchange
-from funding_pipeline.exchanges.registry import EXCHANGES
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.database import Database
 from funding_pipeline_tests.collection.fakes import (
@@ -345,15 +343,6 @@ def test_the_summary_is_one_readable_line(network: dict[str, Answer], sandboxed:
         "1 markets failed, e.g. M03: one history: refused: HTTP 404 "
         """'{"error": "gone"}'"""
     )
-
-
-@pytest.mark.parametrize("exchange", EXCHANGES.values(), ids=EXCHANGES.keys())
-def test_the_sandbox_replaces_the_origin_and_nothing_else(exchange: Exchange) -> None:
-    own = origins(exchange, Settings())
-    assert own == dict(exchange.spec.origins)
-    there = origins(exchange, Settings(sandbox_url="http://127.0.0.1:1/"))
-    assert there[""] == f"http://127.0.0.1:1/{exchange.spec.name}"
-    assert there.keys() == own.keys()
 
 
 def test_without_a_sandbox_there_is_always_a_budget(tmp_path: Path) -> None:

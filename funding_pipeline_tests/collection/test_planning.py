@@ -1,5 +1,7 @@
 """What is asked: windows, listing dates, context, due markets, and what may count as collected."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -214,3 +216,13 @@ def test_the_forecast_counts_pages_and_rows() -> None:
     eight = forecast(HOURLY, units, {"AAA": 8})
     assert (eight.rows, eight.requests) == (90, 1)
     assert forecast(HOURLY, [], {}).requests == 0
+
+
+def test_what_an_exchange_does_not_keep_is_not_asked_for() -> None:
+    """Two hours less than it keeps: the oldest hour expires while it is asked for."""
+    keeps = dataclasses.replace(DECLARED, look_back_days=2)
+    (unit,) = planned(span(-500, 0), spec=keeps, now_ms=at(0.5))
+    assert unit.window == span(-46, 0)
+    assert unit.ask.start_ms == at(-46) - EARLY, "context is not asked for either"
+    (unit,) = planned(span(-10, 0), spec=keeps, now_ms=at(0.5))
+    assert unit.window == span(-10, 0)

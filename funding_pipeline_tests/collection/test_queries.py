@@ -13,7 +13,7 @@ from funding_pipeline.collection.load import Load, Progress
 from funding_pipeline.collection.planning import CONTEXT_MS, Job, Unit, plan
 from funding_pipeline.collection.queries import SLICE_MS, Query, answers, queries
 from funding_pipeline.collection.report import LoadReport
-from funding_pipeline.domain.errors import PageOverflowError
+from funding_pipeline.domain.errors import PageOverflowError, PermanentError
 from funding_pipeline.domain.grid import EARLIEST_MS, HOUR_MS
 from funding_pipeline.domain.records import Market, RawSettlement, Window
 from funding_pipeline.domain.spans import coalesce
@@ -236,7 +236,7 @@ def load(
             return httpx.Response(200, json=list(listed))
         asked.append(request.url.params)
         if broken:
-            return httpx.Response(404, text="gone")
+            return httpx.Response(451, text="not from here")
         start, end = int(asked[-1]["start"]), int(asked[-1]["end"])
         one = asked[-1].get("market")
         found = [
@@ -315,6 +315,22 @@ def test_where_a_page_cannot_hold_all_markets_each_is_asked_by_itself(
     report, asked = load(settings, EIGHT_HOURLY, window=Window(at(0), at(240)))
     assert (report.outcome, report.counts.new, report.failures) == ("complete", 90, {})
     assert [params.get("market") for params in asked] == [None, "AAA", "BBB", "CCC"]
+
+
+def test_where_an_exchange_wants_a_market_named_each_is_asked_by_itself(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Together.history
+
+    def picky(self: Together, market: Market | None, window: Window) -> HistoryPlan:
+        if market is None:
+            raise PermanentError("madeup", "history", "parameter 'market' was not sent")
+        return (yield from whole(self, market, window))
+
+    monkeypatch.setattr(Together, "history", picky)
+    report, asked = load(settings, EIGHT_HOURLY, window=Window(at(0), at(240)))
+    assert (report.outcome, report.counts.new, report.failures) == ("complete", 90, {})
+    assert sorted(params["market"] for params in asked) == ["AAA", "BBB", "CCC"]
 
 
 def test_strangers_reach_the_quarantine_and_count_as_collected_nowhere(

@@ -48,9 +48,15 @@ def complete(exchange: str) -> None:
     live_market(exchange, "BTC", (timestamp(days.start_ms), timestamp(days.end_ms)))
 
 
-def lacking(now: datetime = NOW) -> Lack:
+def lacking(now: datetime = NOW, kept_since: int = 0) -> Lack:
     with Database(Settings()).open() as connection:
-        return lacks(connection, ["bybit"], tick_reach_ms=TICK_REACH_MS, now=now)["bybit"]
+        return lacks(
+            connection,
+            ["bybit"],
+            tick_reach_ms=TICK_REACH_MS,
+            kept_since={"bybit": kept_since},
+            now=now,
+        )["bybit"]
 
 
 def test_the_last_days_are_thirty_full_ones_that_end_yesterday() -> None:
@@ -94,6 +100,14 @@ def test_what_the_next_tick_will_fetch_is_not_lacking_but_what_it_cannot_reach_i
     assert lacking().complete
     live_market("bybit", "OFF_FOR_LONG", (START, NOW - timedelta(days=8)))
     assert lacking() == Lack(1, 3)
+
+
+def test_what_an_exchange_does_not_keep_is_not_lacking(data_dir: Path) -> None:
+    kept = START + timedelta(days=3)
+    live_market("bybit", "AAA", (kept, MIDNIGHT))
+    assert lacking() == Lack(1, 1)
+    assert lacking(kept_since=milliseconds(kept)) == Lack(0, 1)
+    assert lacking(kept_since=milliseconds(kept) - 3_600_000) == Lack(1, 1)
 
 
 def test_delisted_markets_count_for_nothing(data_dir: Path) -> None:
@@ -292,7 +306,13 @@ def test_a_machine_that_was_off_for_three_days_is_completed_by_its_first_tick(
     assert execute(definitions, instance, HOURLY, request).success
     with Database(Settings()).open() as connection:
         # Without any reach of a tick: nothing may be left.
-        left = lacks(connection, ["hyperliquid", "bybit"], tick_reach_ms=0, now=now)
+        left = lacks(
+            connection,
+            ["hyperliquid", "bybit"],
+            tick_reach_ms=0,
+            kept_since={"hyperliquid": 0, "bybit": 0},
+            now=now,
+        )
     assert left == {"hyperliquid": Lack(0, 5), "bybit": Lack(0, 5)}
     with duckdb.connect(str(data_dir / "history.duckdb"), read_only=True) as connection:
         per_day = connection.execute(

@@ -23,7 +23,7 @@ from funding_pipeline.collection.estimates import sample_estimates
 from funding_pipeline.collection.report import LoadReport
 from funding_pipeline.domain.grid import DAY_MS, HOUR_MS
 from funding_pipeline.domain.records import Window
-from funding_pipeline.exchanges.registry import EXCHANGES, select
+from funding_pipeline.exchanges.registry import select
 from funding_pipeline.sandbox.faults import FaultPlan, parse_faults
 from funding_pipeline.sandbox.server import load_dataset, running_sandbox
 from funding_pipeline.warehouse.database import Database, timestamp
@@ -84,7 +84,7 @@ def rules(kind: str) -> list[dict[str, Any]]:
             "time": window().start_ms + (CHANGE_MS if kind == "interval_change" else EVENT_MS)
         }
     found = []
-    for exchange in CHANGING if kind == "interval_change" else EXCHANGES:
+    for exchange in CHANGING if kind == "interval_change" else HISTORY:
         rule = {"kind": kind, "exchange": exchange, **fields}
         if kind in OF_PAGES:
             rule["endpoint"] = HISTORY[exchange]
@@ -121,7 +121,7 @@ def sandbox(kind: str | None) -> Iterator[str]:
 
 def settlements(folder: Path) -> dict[str, Rows]:
     """Rate by (market, time), exchange by exchange; a doubled row raises."""
-    found: dict[str, Rows] = {name: {} for name in EXCHANGES}
+    found: dict[str, Rows] = {name: {} for name in HISTORY}
     with duckdb.connect(str(folder / "history.duckdb"), read_only=True) as connection:
         rows = connection.sql(
             """SELECT exchange, market, CAST(funding_time AS VARCHAR), kind, rate
@@ -138,7 +138,7 @@ def settlements(folder: Path) -> dict[str, Rows]:
 def truth() -> dict[str, Rows]:
     """What a run without faults finds."""
     with tempfile.TemporaryDirectory() as folder, sandbox(None) as url:
-        collect(sandbox_settings(Path(folder), url), window())
+        collect(sandbox_settings(Path(folder), url), window(), HISTORY)
         return settlements(Path(folder))
 
 
@@ -148,19 +148,18 @@ def run_fault(kind: str, right: dict[str, Rows]) -> dict[str, str]:
         folder = Path(name)
         if kind == "late_correction":
             with sandbox(None) as url:
-                collect(sandbox_settings(folder, url), window())
+                collect(sandbox_settings(folder, url), window(), HISTORY)
         with sandbox(kind) as url:
             settings = sandbox_settings(folder, url)
-            reports = collect(settings, window(), refetch=kind == "late_correction")
-            samples = {
-                s.exchange: s for s in sample_estimates(select([]), settings, Database(settings))
-            }
+            reports = collect(settings, window(), HISTORY, refetch=kind == "late_correction")
+            sampled = sample_estimates(select(settings, HISTORY), settings, Database(settings))
+            samples = {sample.exchange: sample for sample in sampled}
             revised = _revisions(folder)
         under_fault = settlements(folder)
         hours = _intervals(folder)
         if kind not in EVENTS:
             with sandbox(None) as url:
-                collect(sandbox_settings(folder, url), window(), refetch=True)
+                collect(sandbox_settings(folder, url), window(), HISTORY, refetch=True)
         after = settlements(folder)
     cells = {}
     for exchange, report in reports.items():

@@ -48,7 +48,11 @@ def collect(
     """Collect a window as `funding backfill` does; reports by exchange."""
     job = Job("backfill", window, frozenset(markets), refetch)
     reports = collect_each(
-        select(exchanges), job, settings, Database(settings), now_ms=int(time.time() * 1000)
+        select(settings, exchanges),
+        job,
+        settings,
+        Database(settings),
+        now_ms=int(time.time() * 1000),
     )
     return {report.exchange: report for report in reports}
 

@@ -35,7 +35,7 @@ def test_a_tick_gets_through_two_backfills_and_nobody_is_ever_refused(tmp_path: 
             job = Job("tick", Window(now_ms - DAY_MS // 4, now_ms))
             asked = time.monotonic()
             (tick,) = collect_each(
-                select(["bybit"]), job, settings, Database(settings), now_ms=now_ms
+                select(settings, ["bybit"]), job, settings, Database(settings), now_ms=now_ms
             )
             tick_seconds = time.monotonic() - asked
             busy = [first.poll(), second.poll()]

@@ -1,0 +1,41 @@
+"""How an exchange is reached from here: its hosts, a proxy, TLS.
+
+Belongs here: what the settings say about the way. Does not: requests (client), what is asked.
+"""
+
+import ssl
+
+import httpx
+
+from funding_pipeline.exchanges.base import Exchange
+from funding_pipeline.settings import Settings
+
+USER_AGENT = "funding-pipeline"
+
+
+def origins(exchange: Exchange, settings: Settings) -> dict[str, str]:
+    """Where an exchange is asked: its own hosts, another one chosen for it, or the sandbox's folder
+    of that name.
+    """
+    spec = exchange.spec
+    if settings.sandbox_url is None:
+        chosen = settings.of_exchange("ORIGIN").get(spec.name)
+        return {**spec.origins, **({"": chosen.rstrip("/")} if chosen else {})}
+    base = f"{settings.sandbox_url.rstrip('/')}/{spec.name}"
+    return {name: f"{base}/{name}" if name else base for name in spec.origins}
+
+
+def http_client(
+    exchange: Exchange, settings: Settings, tls: ssl.SSLContext | None = None
+) -> httpx.AsyncClient:
+    """A client that goes through the exchange's own proxy, or through the environment's; straight
+    to the sandbox. Making the TLS context takes longer than the client: share it.
+    """
+    sandboxed = settings.sandbox_url is not None
+    return httpx.AsyncClient(
+        verify=httpx.create_ssl_context() if tls is None else tls,
+        proxy=None if sandboxed else settings.of_exchange("PROXY").get(exchange.spec.name),
+        trust_env=not sandboxed,
+        headers={"User-Agent": USER_AGENT},
+        limits=httpx.Limits(max_connections=None),
+    )
