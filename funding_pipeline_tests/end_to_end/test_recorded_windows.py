@@ -62,6 +62,7 @@ WINDOWS = {
     "hyperliquid hole of 2023-08-23 20h": ("hyperliquid", (2023, 8, 22), (2023, 8, 25)),
     "hyperliquid hole of 2024-08-15 13h": ("hyperliquid", (2024, 8, 14), (2024, 8, 17)),
     "hyperliquid 15 min late on 2025-07-19": ("hyperliquid", (2025, 7, 18), (2025, 7, 21)),
+    "hyperliquid with its HIP-3 markets": ("hyperliquid", (2026, 3, 1), (2026, 4, 1)),
 }
 
 
