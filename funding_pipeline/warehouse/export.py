@@ -1,7 +1,8 @@
-"""Writing a published table to a file: Parquet or CSV, whole or filtered, complete or not at all.
+"""Writing a published table to a file: Parquet, CSV or Feather, whole or filtered, complete or not
+at all.
 
 Belongs here: which tables there are, which columns filter them, the copy. Does not: options and
-messages of the command line, publication.
+messages of the command line, publication, datasets of many files (warehouse.dataset).
 
 Identifiers come from the list below only; everything that a person types is a bound parameter.
 """
@@ -16,7 +17,9 @@ from typing import Any
 
 import duckdb
 
-_FORMATS = {"parquet": "FORMAT parquet, COMPRESSION zstd", "csv": "FORMAT csv, HEADER true"}
+PARQUET = "FORMAT parquet, COMPRESSION zstd"
+FORMATS = ("parquet", "csv", "feather")
+ORIGIN_KEY = "funding_pipeline_origin"  # live or sandbox, in the metadata of Parquet and Feather
 _APR_REACH = timedelta(days=1)
 
 
@@ -35,7 +38,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class Table:
     """`time`: the column that days select; `span_end` where a row is a span of time from there."""
 
     source: str
@@ -45,27 +48,33 @@ class _Table:
     narrowing: str | None = None
 
 
-_TABLES = {
-    "funding_rates": _Table("funding_rates", "funding_time"),
-    "daily_stats": _Table("daily_stats", "day"),
-    "moving_averages": _Table("moving_averages", "as_of"),
-    "latest_rates": _Table("latest_rates", "funding_time"),
+TABLES = {
+    "funding_rates": Table("funding_rates", "funding_time"),
+    "daily_stats": Table("daily_stats", "day"),
+    "moving_averages": Table("moving_averages", "as_of"),
+    "latest_rates": Table("latest_rates", "funding_time"),
     # An hour is paid at most a day later; the bound on funding_time narrows the scan.
-    "apr": _Table("apr", "hour", narrowing="funding_time"),
-    "markets": _Table("markets", None),
-    "symbol_registry": _Table("symbol_registry", None),
-    "symbol_collisions": _Table("symbol_collisions", None),
-    "rate_revisions": _Table(
+    "apr": Table("apr", "hour", narrowing="funding_time"),
+    "predicted_rates": Table("predicted_rates", "observed_at"),
+    "carry_windows": Table("carry_windows", "as_of"),
+    "market_signals": Table("market_signals", "as_of"),
+    "stability": Table("stability", "as_of"),
+    "seasonality": Table("seasonality", "as_of"),
+    "gaps": Table("gaps", "first_missing"),
+    "markets": Table("markets", None),
+    "symbol_registry": Table("symbol_registry", None),
+    "symbol_collisions": Table("symbol_collisions", None),
+    "rate_revisions": Table(
         """(SELECT m.exchange, m.market, m.symbol, r.* EXCLUDE (market_id)
         FROM rate_revisions r JOIN markets m USING (market_id))""",
         "funding_time",
     ),
-    "quarantine": _Table("quarantine", "stamp", has_symbol=False),
-    "events": _Table("events", "happened", has_symbol=False),
-    "collected_windows": _Table(
+    "quarantine": Table("quarantine", "stamp", has_symbol=False),
+    "events": Table("events", "happened", has_symbol=False),
+    "collected_windows": Table(
         "collected_windows", "from_time", has_symbol=False, span_end="to_time"
     ),
-    "loads": _Table("loads", "started", has_symbol=False),
+    "loads": Table("loads", "started", has_symbol=False),
 }
 
 
@@ -77,9 +86,34 @@ def export_table(
     `out` appears, or is replaced, only when it is complete. ExportError when the selection does not
     fit, OSError or duckdb.IOException when it cannot be written.
     """
-    chosen = _TABLES.get(table)
+    chosen = table_to_export(published, table, out, selection)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    with duckdb.connect(str(published), read_only=True) as connection:
+        check_names(connection, selection)
+        conditions, parameters = where(chosen, selection)
+        query = f"SELECT * FROM {chosen.source}{conditions}"
+        origin = origin_of(connection)
+        try:
+            if file_format == "feather":
+                rows = _write_feather(connection, query, parameters, partial, origin)
+            else:
+                options = "FORMAT csv, HEADER true"
+                if file_format == "parquet":
+                    options = PARQUET + metadata(origin)
+                ((rows,),) = connection.execute(
+                    f"COPY ({query}) TO $out ({options})", {**parameters, "out": str(partial)}
+                ).fetchall()
+            partial.replace(out)
+        finally:
+            partial.unlink(missing_ok=True)
+    return int(rows)
+
+
+def table_to_export(published: Path, table: str, out: Path, selection: Selection) -> Table:
+    """The table, once it is clear that it can be exported so: there is something, and a place."""
+    chosen = TABLES.get(table)
     if chosen is None:
-        raise ExportError(f"no table {table}; there are: {', '.join(_TABLES)}")
+        raise ExportError(f"no table {table}; there are: {', '.join(TABLES)}")
     _check_filters(table, chosen, selection)
     if not published.exists():
         raise FileNotFoundError(
@@ -87,23 +121,44 @@ def export_table(
         )
     if not out.parent.is_dir():
         raise ExportError(f"no folder {out.parent}")
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    with duckdb.connect(str(published), read_only=True) as connection:
-        _check_names(connection, selection)
-        conditions, parameters = _where(chosen, selection)
-        try:
-            ((rows,),) = connection.execute(
-                f"COPY (SELECT * FROM {chosen.source}{conditions}) "
-                f"TO $out ({_FORMATS[file_format]})",
-                {**parameters, "out": str(partial)},
-            ).fetchall()
-            partial.replace(out)
-        finally:
-            partial.unlink(missing_ok=True)
-    return int(rows)
+    return chosen
 
 
-def _check_filters(name: str, table: _Table, selection: Selection) -> None:
+def origin_of(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """live or sandbox; None where nothing was collected yet."""
+    found = connection.execute("SELECT origin FROM provenance").fetchall()
+    return found[0][0] if found else None
+
+
+def metadata(origin: str | None) -> str:
+    """Options of a Parquet COPY that let the file tell its origin."""
+    assert origin in (None, "live", "sandbox"), "it becomes part of a statement"
+    return f", KV_METADATA {{{ORIGIN_KEY}: '{origin}'}}" if origin else ""
+
+
+def _write_feather(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    parameters: dict[str, Any],
+    path: Path,
+    origin: str | None,
+) -> int:
+    """Batch by batch, so that a table larger than memory can be written."""
+    import pyarrow as pa
+
+    relation = connection.sql(query, params=parameters)
+    reader = pa.RecordBatchReader.from_stream(relation)
+    schema = reader.schema.with_metadata({ORIGIN_KEY: origin} if origin else None)
+    rows = 0
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema, options=options) as out:
+        for batch in reader:
+            out.write_batch(batch)
+            rows += batch.num_rows
+    return rows
+
+
+def _check_filters(name: str, table: Table, selection: Selection) -> None:
     if (selection.first or selection.last) and table.time is None:
         raise ExportError(f"--from and --to do not apply to {name}: its rows have no time")
     if selection.symbols and not table.has_symbol:
@@ -112,7 +167,7 @@ def _check_filters(name: str, table: _Table, selection: Selection) -> None:
         raise ExportError(f"--from {selection.first} is after --to {selection.last}")
 
 
-def _check_names(connection: duckdb.DuckDBPyConnection, selection: Selection) -> None:
+def check_names(connection: duckdb.DuckDBPyConnection, selection: Selection) -> None:
     """A misspelt name is an error, not an empty file."""
     for wanted, column in ((selection.exchanges, "exchange"), (selection.symbols, "symbol")):
         if not wanted:
@@ -127,7 +182,7 @@ def _check_names(connection: duckdb.DuckDBPyConnection, selection: Selection) ->
             raise ExportError(f"nothing collected has the {column} {', '.join(missing)}{hint}")
 
 
-def _where(table: _Table, selection: Selection) -> tuple[str, dict[str, Any]]:
+def where(table: Table, selection: Selection) -> tuple[str, dict[str, Any]]:
     """The condition, made of whitelisted identifiers, and the values bound to it."""
     conditions: list[str] = []
     parameters: dict[str, Any] = {}

@@ -14,7 +14,7 @@ import polars as pl
 from funding_pipeline.domain.records import Window
 from funding_pipeline.warehouse.database import timestamp, transaction, visible
 
-Reason = Literal["tick", "sweep", "backfill", "manual"]
+Reason = Literal["tick", "sweep", "backfill", "manual", "import", "repair"]
 Origin = Literal["live", "sandbox"]
 Outcome = Literal["complete", "partial", "failed", "interrupted"]
 _STATUS = {"complete": "ok", "partial": "partial", "failed": "failing", "interrupted": "partial"}
@@ -73,16 +73,21 @@ def end_load(
     error: str | None,
     now: datetime,
 ) -> None:
-    """Close a load and bring its exchange's status up to date."""
+    """Close a load and bring its exchange's status up to date.
+
+    An import tells nothing about how collecting goes: it leaves the status alone.
+    """
     with transaction(connection):
         connection.execute(
             """UPDATE loads SET ended = ?, outcome = ?, rows_new = ?, rows_changed = ?,
             requests = ?, error = ? WHERE load_id = ?""",
             [now, outcome, rows_new, rows_changed, requests, error, load_id],
         )
-        (exchange,) = connection.execute(
-            "SELECT exchange FROM loads WHERE load_id = ?", [load_id]
+        exchange, reason = connection.execute(
+            "SELECT exchange, reason FROM loads WHERE load_id = ?", [load_id]
         ).fetchall()[0]
+        if reason == "import":
+            return
         previous = connection.execute(
             """SELECT last_success, last_error, last_error_at, total_runs, total_records
             FROM collector_status WHERE exchange = ?""",

@@ -7,6 +7,7 @@ collected, what derived tables now owe. Does not: intervals' rules (domain), bat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import duckdb
 import polars as pl
@@ -18,6 +19,8 @@ from funding_pipeline.warehouse.database import timestamp, transaction, visible
 from funding_pipeline.warehouse.ledger import Event, record_events
 from funding_pipeline.warehouse.series import STORED, decided_series
 from funding_pipeline.warehouse.windows import record_windows
+
+Source = Literal["api", "import"]
 
 
 @dataclass(slots=True)
@@ -44,10 +47,13 @@ def merge(
     *,
     load_id: int,
     now: datetime,
+    source: Source = "api",
 ) -> MergeCounts:
     """Store a batch of one exchange. Markets must be known (`record_markets` first).
 
-    Idempotent: the same batch again changes nothing. ValueError when two rows share a key.
+    Idempotent: the same batch again changes nothing. An empty window counts as nothing collected.
+    What the exchange sends replaces what was imported. ValueError when two rows share a key, or
+    when an import would change what the exchange sent: the caller has to leave such rows out.
     """
     counts = MergeCounts()
     with transaction(connection):
@@ -56,9 +62,10 @@ def merge(
         if frame.select("market_id", "funding_time").is_duplicated().any():
             raise ValueError(f"{spec.name}: a batch with two rows of one market and hour")
         if not frame.is_empty():
-            _merge_settlements(connection, frame, spec.kind, load_id, now, counts)
+            _merge_settlements(connection, frame, spec.kind, source, load_id, now, counts)
         counts.quarantined = _quarantine(connection, spec.name, rejected, load_id, now)
-        answered = [(a.market, a.window, len(a.rows)) for a in answers]
+        asked = [a for a in answers if a.window.start_ms < a.window.end_ms]
+        answered = [(a.market, a.window, len(a.rows)) for a in asked]
         record_windows(connection, spec.name, answered, load_id)
         late = [
             Event("late stamp", a.market, f"{timestamp(r.slot_ms)} {r.lag_ms / 1000:.0f} s late")
@@ -74,6 +81,7 @@ def _merge_settlements(
     connection: duckdb.DuckDBPyConnection,
     frame: pl.DataFrame,
     kind: Kind,
+    source: Source,
     load_id: int,
     now: datetime,
     counts: MergeCounts,
@@ -82,7 +90,7 @@ def _merge_settlements(
         # Bounded by the batch's own span: what lies outside cannot be touched by it.
         connection.execute(
             """CREATE OR REPLACE TEMP TABLE batch AS
-            SELECT i.*, CASE
+            SELECT i.*, s.source AS held, CASE
                 WHEN s.market_id IS NULL THEN 'new'
                 WHEN s.rate <> i.rate THEN 'exchange'
                 WHEN s.interval_hours <> i.interval_hours THEN 'reinterpreted'
@@ -94,22 +102,29 @@ def _merge_settlements(
             [frame["funding_time"].min(), frame["funding_time"].max()],
         )
     fates = connection.execute(
-        "SELECT fate, count(*), count(*) FILTER (NOT neighbour) FROM batch GROUP BY fate"
+        """SELECT fate, count(*), count(*) FILTER (NOT neighbour), count(*) FILTER (held = 'api'),
+                  count(*) FILTER (held = 'import' AND NOT neighbour)
+        FROM batch GROUP BY fate"""
     ).fetchall()
-    total = {fate: rows for fate, rows, _ in fates}
-    asked = {fate: rows for fate, _, rows in fates}
+    total = {fate: rows for fate, rows, *_ in fates}
+    asked = {fate: rows for fate, _, rows, *_ in fates}
+    sent = sum(rows for fate, _, _, rows, _ in fates if fate in ("exchange", "reinterpreted"))
+    if source == "import" and sent:
+        raise ValueError(f"an import would change {sent} settlement(s) that the exchange sent")
     counts.new = total.get("new", 0)
     counts.changed = total.get("exchange", 0) + total.get("reinterpreted", 0)
     counts.unchanged = asked.get("same", 0) + asked.get("reweighted", 0)
     if total.keys() - {"new", "same"}:
         _revise(connection, load_id, now)
+    if source == "api" and any(imported for *_, imported in fates):
+        _confirm(connection, load_id, now)
     if counts.new:
         connection.execute(
             f"""INSERT INTO settlements BY NAME
-            SELECT {", ".join(STORED)}, ? AS kind, 'api' AS source,
+            SELECT {", ".join(STORED)}, ? AS kind, ? AS source,
                    ? AS load_id, ? AS collected_at
             FROM batch WHERE fate = 'new' ORDER BY funding_time, market_id""",
-            [kind, load_id, now],
+            [kind, source, load_id, now],
         )
         # Points between the newest settlement so far and these become known only now.
         connection.execute(
@@ -178,6 +193,27 @@ def _revise(connection: duckdb.DuckDBPyConnection, load_id: int, now: datetime) 
         WHERE b.fate NOT IN ('new', 'same') AND settlements.market_id = b.market_id
           AND settlements.funding_time = b.funding_time""",
         [load_id],
+    )
+
+
+def _confirm(connection: duckdb.DuckDBPyConnection, load_id: int, now: datetime) -> None:
+    """What was imported and now came from the exchange is the exchange's, text and price too."""
+    connection.execute(
+        """UPDATE settlements SET
+            source = 'api', raw_rate = b.raw_rate, lag_ms = b.lag_ms, mark_price = b.mark_price,
+            cumulative_value = b.cumulative_value, load_id = ?
+        FROM batch b
+        WHERE b.held = 'import' AND NOT b.neighbour AND settlements.market_id = b.market_id
+          AND settlements.funding_time = b.funding_time""",
+        [load_id],
+    )
+    connection.execute(
+        """INSERT INTO dirty_days
+        SELECT DISTINCT market_id,
+               CAST(funding_time - to_hours(CAST(interval_hours AS INTEGER)) AS DATE),
+               CAST(? AS TIMESTAMP)
+        FROM batch WHERE held = 'import' AND NOT neighbour AND fate = 'same'""",
+        [now],
     )
 
 
