@@ -10,6 +10,8 @@ from funding_pipeline.defs.ingest import ingest_assets
 from funding_pipeline.defs.jobs import jobs
 from funding_pipeline.defs.lost_runs import lost_runs_sensor
 from funding_pipeline.defs.maintenance import maintenance, maintenance_schedule
+from funding_pipeline.defs.pictures import pictures_asset
+from funding_pipeline.defs.repair import repair_job, repair_sensor
 from funding_pipeline.defs.resources import Pipeline, published_database
 from funding_pipeline.defs.schedules import estimates_schedule, hourly_schedule, sweep_schedule
 from funding_pipeline.defs.sensors import watermark_sensor
@@ -26,8 +28,9 @@ def defs() -> dg.Definitions:
             ingest_assets(exchanges),
             estimates_asset(exchanges),
             *derived_assets(exchanges),
+            pictures_asset(exchanges),
         ],
-        jobs=[*jobs(exchanges), maintenance],
+        jobs=[*jobs(exchanges), repair_job(exchanges), maintenance],
         schedules=[
             hourly_schedule(exchanges),
             sweep_schedule(),
@@ -37,6 +40,7 @@ def defs() -> dg.Definitions:
         sensors=[
             watermark_sensor(),
             first_days_sensor(exchanges),
+            repair_sensor(exchanges),
             failures_sensor(exchanges),
             lost_runs_sensor(),
         ],

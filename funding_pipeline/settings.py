@@ -10,14 +10,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from funding_pipeline.domain.windows import DEFAULT_WINDOWS, windows_hours
 
 
 def _names(value: object) -> object:
     return (
         tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
     )
+
+
+def _windows(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(windows_hours(names))
 
 
 _OF_EXCHANGE = re.compile(r"FUNDING_([A-Z0-9_]+)_(PROXY|ORIGIN)")
@@ -40,6 +46,9 @@ class Settings(BaseSettings):
 
     FUNDING_LIMITS=off drops the client's own rate budget; it counts only with a sandbox, so that
     no exchange is ever asked without one.
+
+    FUNDING_WINDOWS (comma list of hours or days, 24h,3d,7d,14d,30d by default) names the windows of
+    the moving averages and of what is averaged across exchanges; a change has them all made anew.
     """
 
     model_config = SettingsConfigDict(env_prefix="FUNDING_", frozen=True)
@@ -49,6 +58,9 @@ class Settings(BaseSettings):
     experimental: bool = False
     sandbox_url: str | None = None
     limits: bool = True
+    windows: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(_windows)
+    ] = DEFAULT_WINDOWS
     overrides: dict[str, dict[str, str]] = Field(default_factory=_of_exchanges, init=False)
 
     def of_exchange(self, what: Literal["PROXY", "ORIGIN"]) -> dict[str, str]:

@@ -126,6 +126,55 @@ def status(as_json: bool) -> None:
 
 
 @main.command()
+@click.option(
+    "--exchange", "exchanges", multiple=True, metavar="NAME", help="Only this one; repeatable."
+)
+@click.option(
+    "--days", type=click.IntRange(1, 400), default=30, show_default=True, help="Full UTC days."
+)
+def coverage(exchanges: tuple[str, ...], days: int) -> None:
+    """A map of which days are complete, and why the others are not.
+
+    One line per exchange; with a single --exchange, one per market, the least complete first. Reads
+    the published read.duckdb only. Expected are the stored settlements and those missing between,
+    before and after them; every missing one has a reason. The table is coverage_by_day, by market
+    market_coverage_by_day, and each hole is a row of gaps.
+
+    \b
+    Example: funding coverage --exchange bybit --days 60
+    """
+    from funding_pipeline.cli.coverage import run_coverage
+
+    run_coverage(exchanges, days)
+
+
+@main.command()
+@click.option(
+    "--exchange",
+    "exchanges",
+    multiple=True,
+    metavar="NAME",
+    help="Only this exchange; may be repeated.  [default: $FUNDING_EXCHANGES, else all]",
+)
+@click.option(
+    "--retry-given-up", is_flag=True, help="Ask also for what was given up after empty answers."
+)
+def repair(exchanges: tuple[str, ...], retry_given_up: bool) -> None:
+    """Look for every missing settlement, ask for it again, derive, publish.
+
+    What is open is asked for by itself; this does it at once, and searches all of history first.
+    After three empty answers over at least a day a gap is given up and not asked for again, unless
+    with --retry-given-up. Ends with 1 when an exchange failed wholly or in part.
+
+    \b
+    Example: funding repair --exchange hyperliquid
+    """
+    from funding_pipeline.cli.repair import run_repair
+
+    click.get_current_context().exit(run_repair(exchanges, retry_given_up=retry_given_up))
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def exchanges(as_json: bool) -> None:
     """The exchanges this version knows, and what each declares about its rates.
@@ -217,13 +266,18 @@ def sandbox(
 @main.command()
 @click.argument("table")
 @click.option(
-    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file."
+    "--out", required=True, type=click.Path(path_type=Path), help="The file, or the folder."
 )
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(["parquet", "csv"]),
-    help="[default: csv where PATH ends in .csv, else parquet]",
+    type=click.Choice(["parquet", "csv", "feather"]),
+    help="[default: csv where PATH ends in .csv, feather where in .feather, else parquet]",
+)
+@click.option(
+    "--partitioned",
+    is_flag=True,
+    help="A folder of Parquet files by exchange and month, with manifest.json.",
 )
 @click.option("--from", "first", type=_DAY, metavar="DATE", help="First day, YYYY-MM-DD.")
 @click.option("--to", "last", type=_DAY, metavar="DATE", help="Last day, included.")
@@ -237,34 +291,74 @@ def export(
     table: str,
     out: Path,
     file_format: str | None,
+    partitioned: bool,
     first: datetime | None,
     last: datetime | None,
     exchanges: tuple[str, ...],
     symbols: tuple[str, ...],
 ) -> None:
-    """Write a published TABLE to a Parquet or CSV file.
+    """Write a published TABLE to a file, or to a folder of files by exchange and month.
 
-    Rates and APRs are fractions, times UTC. An existing file is replaced, and only when the new
-    one is complete. TABLE: funding_rates, daily_stats, moving_averages, latest_rates, apr, markets,
-    symbol_registry, symbol_collisions, rate_revisions, quarantine, events, collected_windows,
-    loads.
+    Rates and APRs are fractions, times UTC. What exists is replaced, and only when the new one is
+    complete; a folder only if it is such an export. The folder leaves out what its manifest says
+    how to compute. `funding import` takes funding_rates back. TABLE: funding_rates, daily_stats,
+    moving_averages, latest_rates, apr, markets, rate_revisions, quarantine, events and others; a
+    wrong one lists all.
 
     \b
     Example: funding export funding_rates --out btc.parquet --symbol BTC --from 2025-05-01
+             funding export funding_rates --out rates --partitioned
     """
-    from funding_pipeline.settings import Settings
-    from funding_pipeline.warehouse.export import ExportError, Selection, export_table
+    from funding_pipeline.cli.exports import run_export
+    from funding_pipeline.warehouse.export import Selection
 
-    settings = Settings()
-    if out.resolve().parent == settings.data_dir.resolve() and out.suffix == ".duckdb":
-        raise click.UsageError(f"{out} is a database of the pipeline; choose another file")
-    if file_format is None:
-        file_format = "csv" if out.suffix.lower() == ".csv" else "parquet"
     selection = Selection(
         first.date() if first else None, last.date() if last else None, exchanges, symbols
     )
-    try:
-        rows = export_table(settings.read_path, table, out, file_format, selection)
-    except ExportError as error:
-        raise click.UsageError(str(error)) from None
-    click.echo(f"{rows:,} rows of {table} written to {out}")
+    run_export(table, out, file_format, selection, partitioned=partitioned)
+
+
+@main.command("import")
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.option("--exchange", metavar="NAME", help="Of which exchange the rates are.")
+@click.option(
+    "--market", metavar="NAME", help="Of which market, in the exchange's own spelling: of all rows."
+)
+@click.option(
+    "--map", "mapping", metavar="NAME=COLUMN,...", help="What the columns are; see above."
+)
+@click.option(
+    "--complete",
+    is_flag=True,
+    help="No settlement is missing between the first and the last of each market: count these "
+    "spans as collected, so that nobody asks for them again.",
+)
+def import_(
+    source: Path, exchange: str | None, market: str | None, mapping: str | None, complete: bool
+) -> None:
+    """Add settlements that were recorded elsewhere, derive, publish.
+
+    SOURCE is recognised by itself: a folder of `funding export --partitioned`; funding_rates as a
+    single Parquet, CSV or Feather file; funding files of freqtrade (one, or a folder; with
+    --exchange); an SQLite file with lighter_funding_v2 or unified_v3; any other table with --map.
+
+    Imported rows pass the checks of collected ones and are marked source = 'import'. What the
+    exchange itself sent is never changed by them; where the two differ, events tell. Anything else
+    is as with a collection: the same again changes nothing.
+
+    --map names, for each thing, the column: market, time (the end of the paid period), rate
+    (positive: longs pay); and the units, which are not guessed: unit (fraction, percent, x18 per
+    interval, or annual_fraction) and time_unit (s, ms, us, ns, iso). Optional: exchange,
+    mark_price, interval_hours (a column, or a number for all), direction (a column with long or
+    short, who pays, where the rate has no sign).
+
+    \b
+    Example: funding import rates/
+             funding import user_data/data/bybit/futures --exchange bybit
+             funding import old.csv --exchange kucoin \\
+                 --map market=coin,time=ts,rate=funding,unit=percent,time_unit=ms
+    """
+    from funding_pipeline.cli.imports import run_import
+
+    code = run_import(source, exchange=exchange, market=market, mapping=mapping, complete=complete)
+    click.get_current_context().exit(code)

@@ -48,7 +48,7 @@ def run_backfill(
     chosen = _chosen(exchanges, settings)
     database = Database(settings)
     with display(limited=settings.budget_dir is not None) as out, _engine_log(out):
-        _open_once(database, out)
+        open_once(database, out)
         names = ", ".join(exchange.spec.name for exchange in chosen)
         out.say(f"backfill of {days_in_words(window)}, both included, UTC: {names}")
         job = Job("backfill", window, frozenset(markets))
@@ -62,7 +62,7 @@ def run_backfill(
                 out.finished(report)
         except MixedOriginError as error:
             raise click.UsageError(str(error)) from None
-    _derive_and_publish(database)
+    derive_and_publish(database)
     if not markets:
         _report_to_dagster(reports, window)
     return _verdict(reports, database)
@@ -76,7 +76,7 @@ def _chosen(names: Sequence[str], settings: Settings) -> list[Exchange]:
         raise click.UsageError(f"{source}: {error}") from None
 
 
-def _open_once(database: Database, out: Lines) -> None:
+def open_once(database: Database, out: Lines) -> None:
     """Find out before any request whether the database can be written at all."""
     told = threading.Timer(
         _PATIENCE_S, out.say, [f"waiting: another process is writing to {database.path}"]
@@ -92,7 +92,8 @@ def _open_once(database: Database, out: Lines) -> None:
         told.cancel()
 
 
-def _derive_and_publish(database: Database) -> None:
+def derive_and_publish(database: Database) -> None:
+    """Bring everybody's data up to date with what was merged, and say so."""
     derivation = derive(database, now=utc_now())
     if derivation.markets:
         click.echo(

@@ -18,7 +18,7 @@ import httpx
 from funding_pipeline.collection.access import origins
 from funding_pipeline.collection.budget import Priority, budget_of
 from funding_pipeline.collection.client import ExchangeClient
-from funding_pipeline.collection.planning import Forecast, Job, forecast, plan
+from funding_pipeline.collection.planning import Forecast, Job, cheaper_together, forecast, plan
 from funding_pipeline.collection.queries import Query, answers, queries
 from funding_pipeline.collection.report import LoadReport
 from funding_pipeline.domain.errors import (
@@ -27,7 +27,7 @@ from funding_pipeline.domain.errors import (
     PageOverflowError,
     PermanentError,
 )
-from funding_pipeline.domain.records import Answered, Market
+from funding_pipeline.domain.records import Answered, Market, Window
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.database import Database, utc_now
@@ -35,12 +35,13 @@ from funding_pipeline.warehouse.estimates import sampled_settlements
 from funding_pipeline.warehouse.ledger import Event, end_load, record_events, start_load
 from funding_pipeline.warehouse.markets import known_markets, record_markets
 from funding_pipeline.warehouse.merge import merge
+from funding_pipeline.warehouse.repairs import record_answers
 from funding_pipeline.warehouse.windows import collected
 
 BATCH_ROWS = 50_000
 BATCH_SECONDS = 15.0
 FAILED_SHARE = 0.2
-PATIENT = {"backfill", "sweep"}  # reasons that give way to others in the rate budget
+PATIENT = {"backfill", "sweep", "repair"}  # reasons that give way to others in the rate budget
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Load:
         self._batch: list[Answered] = []
         self._flushed_at = time.monotonic()
         self._merging = asyncio.Lock()
+        self._answered: list[tuple[str, Window]] = []
 
     async def run(self) -> LoadReport:
         """Collect; every failure ends in the report and in the ledger."""
@@ -150,14 +152,19 @@ class Load:
         )
         self._report.markets_listed = len(listed)
         self._report.markets_asked = len({unit.market for unit in units})
-        self._report.unknown_markets = self._job.markets.difference(self._listed)
+        wanted = self._job.markets.union(self._job.holes.get(name, ()))
+        self._report.unknown_markets = wanted.difference(self._listed)
         self._report.newest_ms = max(
             (m.last_settlement_ms for m in known.values() if m.last_settlement_ms), default=None
         )
         intervals = {market: m.interval_hours for market, m in known.items()}
         self._progress.planned(name, forecast(self._spec, units, intervals))
-        together = self._spec.history_of_all and not self._job.markets
-        return queries(self._spec, units, together=together)
+        if self._job.reason != "repair":
+            together = self._spec.history_of_all and not self._job.markets
+            return queries(self._spec, units, together=together)
+        together = cheaper_together(self._spec, units, intervals)
+        found = queries(self._spec, units, together=together)
+        return sorted(found, key=lambda query: -query.ask.end_ms)
 
     async def _collect(self, found: Sequence[Query]) -> None:
         queue = deque(found)
@@ -222,6 +229,8 @@ class Load:
         with self._database.open() as connection:
             counts = merge(connection, self._spec, batch, load_id=self._load_id, now=utc_now())
         self._report.counts.add(counts)
+        if self._job.reason == "repair":
+            self._answered += [(answer.market, answer.window) for answer in batch]
 
     def _end(self, load_id: int) -> None:
         report = self._report
@@ -229,6 +238,15 @@ class Load:
         failed = [Event("market failed", m, text) for m, text in report.failures.items()]
         with self._database.open() as connection:
             record_events(connection, report.exchange, failed, load_id, utc_now())
+            if self._job.reason == "repair":
+                record_answers(
+                    connection,
+                    self._spec,
+                    self._answered,
+                    report.unknown_markets,
+                    load_id=load_id,
+                    now=utc_now(),
+                )
             end_load(
                 connection,
                 load_id,

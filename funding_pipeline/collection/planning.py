@@ -5,12 +5,13 @@ Belongs here: pure planning from what is known and collected. Does not: requests
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from funding_pipeline.domain import calendar
 from funding_pipeline.domain.grid import DAY_MS, EARLIEST_MS, HOUR_MS
 from funding_pipeline.domain.intervals import FixedInterval
 from funding_pipeline.domain.records import Answered, Quarantined, RawSettlement, Window
-from funding_pipeline.domain.spans import subtract
+from funding_pipeline.domain.spans import coalesce, subtract
 from funding_pipeline.domain.validate import validate
 from funding_pipeline.exchanges.base import ExchangeSpec
 from funding_pipeline.warehouse.ledger import Reason
@@ -24,13 +25,15 @@ CONTEXT_MS = DAY_MS
 class Job:
     """What a run is to collect. `markets` empty means all; `refetch` asks even what is covered.
 
-    A tick looks only at live markets and asks only those whose next settlement is due.
+    A tick looks only at live markets and asks only those whose next settlement is due. A repair
+    asks only for its `holes`, windows by exchange and market, whether covered or not.
     """
 
     reason: Reason
     window: Window
     markets: frozenset[str] = frozenset()
     refetch: bool = False
+    holes: Mapping[str, Mapping[str, Sequence[Window]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,11 @@ def plan(
     collected: Mapping[str, Sequence[Window]],
     now_ms: int,
 ) -> list[Unit]:
-    """The units a job still lacks, oldest watermark first within each market."""
+    """The units a job still lacks, oldest watermark first within each market; of a repair the
+    newest first.
+    """
+    if job.reason == "repair":
+        return _repair(job, spec, known, collected, now_ms)
     end = min(job.window.end_ms, now_ms)
     kept_ms = kept_since(spec, now_ms)
     units = []
@@ -85,10 +92,46 @@ def plan(
 
 def kept_since(spec: ExchangeSpec, now_ms: int) -> int:
     """The first whole hour that the exchange still tells of; 0 where it keeps everything."""
-    if spec.look_back_days is None:
-        return 0
-    # An hour less than it promises: what is asked while it expires is refused.
-    return now_ms // HOUR_MS * HOUR_MS - spec.look_back_days * DAY_MS + 2 * HOUR_MS
+    return calendar.kept_since(spec.look_back_days, now_ms)
+
+
+def _repair(
+    job: Job,
+    spec: ExchangeSpec,
+    known: Iterable[KnownMarket],
+    collected: Mapping[str, Sequence[Window]],
+    now_ms: int,
+) -> list[Unit]:
+    """The holes, those of one market joined where a page reaches from one to the next."""
+    kept_ms = kept_since(spec, now_ms)
+    holes = job.holes.get(spec.name, {})
+    units = []
+    for market in known:
+        page_ms = spec.page_rows * (market.interval_hours or 1) * HOUR_MS
+        covered = collected.get(market.market, ())
+        for hole in calendar.joined(holes.get(market.market, ()), page_ms):
+            window = Window(max(hole.start_ms, kept_ms), min(hole.end_ms, now_ms))
+            if window.start_ms < window.end_ms:
+                ask = _ask(spec, window, covered, kept_ms, now_ms)
+                units.append(Unit(market.market, window, ask))
+    return sorted(units, key=lambda unit: (-unit.window.end_ms, unit.market))
+
+
+def cheaper_together(
+    spec: ExchangeSpec, units: Sequence[Unit], intervals: Mapping[str, int | None]
+) -> bool:
+    """Whether one answer for all markets takes fewer requests than asking each by itself; of
+    `intervals`, every market of the exchange has one.
+    """
+    if not spec.history_of_all or not units:
+        return False
+    rows_an_hour = sum(1 / (hours or 1) for hours in intervals.values())
+    hours = (
+        (window.end_ms - window.start_ms) / HOUR_MS
+        for window in coalesce(unit.ask for unit in units)
+    )
+    together = sum(max(1, math.ceil(span * rows_an_hour / spec.page_rows)) for span in hours)
+    return together < forecast(spec, units, intervals).requests
 
 
 def _holds_a_slot(window: Window) -> bool:

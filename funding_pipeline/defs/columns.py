@@ -1,6 +1,10 @@
 """Column schemas and descriptions of the published tables, as the UI shows them."""
 
+from collections.abc import Iterable
+
 import dagster as dg
+
+from funding_pipeline.defs import statistics_columns
 
 _MARKET = {
     "exchange": ("VARCHAR", "exchange name"),
@@ -75,7 +79,27 @@ _TABLES: dict[str, dict[str, tuple[str, str]]] = {
         "live_hours": ("DOUBLE", "hours the market lived"),
         "coverage": ("DOUBLE", "covered_hours / live_hours, at most 1"),
     }
-    | _ASSET,
+    | _ASSET
+    | {
+        "rate_hourly_median": ("DOUBLE", "over the covered hours, as the three below"),
+        "rate_hourly_std": ("DOUBLE", "population standard deviation"),
+        "rate_hourly_p05": ("DOUBLE", "5th percentile"),
+        "rate_hourly_p95": ("DOUBLE", "95th percentile"),
+        "apr_open": ("DOUBLE", "rate_hourly_open × 8760, as those below of theirs"),
+        "apr_high": ("DOUBLE", "of rate_hourly_max"),
+        "apr_low": ("DOUBLE", "of rate_hourly_min"),
+        "apr_close": ("DOUBLE", "of rate_hourly_close"),
+        "apr_median": ("DOUBLE", "of rate_hourly_median"),
+        "apr_std": ("DOUBLE", "of rate_hourly_std"),
+        "apr_p05": ("DOUBLE", "of rate_hourly_p05"),
+        "apr_p95": ("DOUBLE", "of rate_hourly_p95"),
+        "positive_streak_hours": ("INTEGER", "longest run of hours on end in which longs paid"),
+        "negative_streak_hours": ("INTEGER", "longest run of hours on end in which shorts paid"),
+        "longest_streak_hours": ("INTEGER", "the longer of the two"),
+        "expected_settlements": ("INTEGER", "settlements and those missing, by their intervals"),
+        "intervals": ("VARCHAR", "settlements of each interval: 4h x 2, 8h x 2"),
+        "pinned": ("INTEGER", "settlements at the declared cap or floor; null: none declared"),
+    },
     "moving_averages": _MARKET
     | {
         "window": ("VARCHAR", "24h, 3d, 7d, 14d, 30d; quote the name in SQL"),
@@ -96,8 +120,14 @@ def table_metadata(table: str, *, whole: bool = True) -> dict[str, object]:
     Only whole tables are named: Dagster links all assets of one table name to each other.
     """
     columns = [
-        dg.TableColumn(name, kind, description=text)
-        for name, (kind, text) in _TABLES[table].items()
+        dg.TableColumn(name, kind, description=text) for name, (kind, text) in _columns(table)
     ]
-    name = {"dagster/table_name": f"read.duckdb/{table}"} if whole else {}
-    return {"dagster/column_schema": dg.TableSchema(columns=columns), **name}
+    named = {"dagster/table_name": f"read.duckdb/{table}"} if whole else {}
+    return {"dagster/column_schema": dg.TableSchema(columns=columns), **named}
+
+
+def _columns(table: str) -> Iterable[tuple[str, tuple[str, str | None]]]:
+    if table in _TABLES:
+        return _TABLES[table].items()
+    pairs = (column.split(" ") for column in statistics_columns.TABLES[table].split(", "))
+    return ((name, (kind, statistics_columns.MEANINGS.get(name))) for name, kind in pairs)

@@ -27,6 +27,19 @@ TABLES = {
     "midnight and hourly for the last week. Null below 80 % coverage.",
     "latest_rates": "The newest settlement of every market.",
 }
+STATISTICS = {
+    "asset_averages": "Per asset and window across exchanges: plain, open-interest-weighted and "
+    "volume-weighted mean, extremes, spread.",
+    "market_signals": "Per market: exponential averages, and where the newest rate stands among "
+    "those of 30 and 90 days.",
+    "stability": "Per market and window: variation, sign changes, persistence, autocorrelation.",
+    "seasonality": "Per market, by hour of day and by weekday.",
+    "spreads": "Every pair of markets of one asset: long the lower, short the higher; gross, net "
+    "of fees, basis, break-even, persistence. `spread_exclusions` lists what is left out, and why.",
+    "opportunities": "Pairs whose net APR rose above a threshold: opened, peak, closed, realised.",
+    "rate_correlations": "How alike markets pay, and each one's nearest neighbours.",
+    "gaps": "Settlements that are expected and not there, each with its reason.",
+}
 
 
 def derived_assets(exchanges: Sequence[Exchange]) -> list[dg.AssetsDefinition]:
@@ -44,7 +57,7 @@ def derived_assets(exchanges: Sequence[Exchange]) -> list[dg.AssetsDefinition]:
                 owners=["team:funding"],
                 metadata=table_metadata(table),
             )
-            for table, text in TABLES.items()
+            for table, text in (TABLES | STATISTICS).items()
         ],
     )
     def derive_tables(
@@ -62,14 +75,18 @@ def derived_assets(exchanges: Sequence[Exchange]) -> list[dg.AssetsDefinition]:
         written: dict[str, float] = {
             "daily_stats": done.daily_rows,
             "moving_averages": done.average_rows,
+            "market_signals": done.signal_rows,
+            **done.statistics,
         }
-        for table in TABLES:
+        for table in TABLES | STATISTICS:
             rows = {"rows_written": written[table]} if table in written else {}
-            yield dg.MaterializeResult(asset_key=table, metadata={**shared, **rows})
+            # What broke keeps its rows of before; the publication turns the run red.
+            broken = {"broken": done.broken[table]} if table in done.broken else {}
+            yield dg.MaterializeResult(asset_key=table, metadata={**shared, **rows, **broken})
 
     @dg.asset(
         name=PUBLISHED,
-        deps=[*TABLES, ESTIMATES_TABLE],
+        deps=[*TABLES, *STATISTICS, ESTIMATES_TABLE],
         group_name="published",
         kinds={"duckdb"},
         owners=["team:funding"],
@@ -85,6 +102,11 @@ def derived_assets(exchanges: Sequence[Exchange]) -> list[dg.AssetsDefinition]:
                 """SELECT (SELECT count(*) FROM settlements), count(last_settlement),
                           max(last_settlement) FROM markets"""
             ).fetchall()[0]
+            errors = connection.execute(
+                "SELECT error FROM derivations ORDER BY ended DESC LIMIT 1"
+            ).fetchall()
+        if errors and errors[0][0]:
+            raise dg.Failure(f"published, but a part of the derivation broke: {errors[0][0]}")
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": rows,

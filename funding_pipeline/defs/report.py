@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from funding_pipeline.collection.report import LoadReport
-from funding_pipeline.defs.derived import PUBLISHED, TABLES
+from funding_pipeline.defs.derived import PUBLISHED, STATISTICS, TABLES
 from funding_pipeline.defs.ingest import load_metadata
 from funding_pipeline.defs.partitions import DAYS, day_keys
 from funding_pipeline.domain.records import Window
@@ -33,6 +33,6 @@ def report_backfill(reports: Sequence[LoadReport], window: Window) -> int:
                     dg.AssetMaterialization(report.exchange, partition=day, metadata=metadata)
                 )
                 recorded += 1
-        for asset in (*TABLES, PUBLISHED):
+        for asset in (*TABLES, *STATISTICS, PUBLISHED):
             instance.report_runless_asset_event(dg.AssetMaterialization(asset))
     return recorded

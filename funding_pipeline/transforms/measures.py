@@ -95,26 +95,48 @@ def steps_per_hour() -> pl.Expr:
     return to_steps(pl.col("rate")) // pl.col("interval_hours").cast(pl.Int128)
 
 
-def with_live_hours(
+def with_live_span(
     frame: pl.DataFrame, lives: pl.DataFrame, start: pl.Expr, end: pl.Expr
 ) -> pl.DataFrame:
-    """Add `live_hours` (Int32): hours of (start, end] that the market lived from start to end.
+    """Add `live_start` and `live_end`: the span (start, end] cut to the market's whole live hours.
 
     A null bound in `lives`, or a market without a row there, means live for ever on that side. An
     hour in which the market was listed or delisted does not count: no exchange settles it in full.
-    Raises SchemaError as above, and ComputeError when a market has two rows in `lives`.
+    `live_end` lies before `live_start` where the market did not live at all. Raises SchemaError as
+    above, and ComputeError when a market has two rows in `lives`.
     """
     spans = conform(lives, LIVES)
     hour = pl.duration(hours=1)
     first = (pl.col("live_from") + hour - pl.duration(microseconds=1)).dt.truncate("1h")
     last = pl.col("live_to").dt.truncate("1h")
     # The horizontal functions skip nulls, which is what an open bound means.
-    lived = pl.min_horizontal(end, last) - pl.max_horizontal(start, first)
     return (
         frame.join(spans, on="market_id", how="left", validate="m:1", maintain_order="left")
-        .with_columns(live_hours=lived.dt.total_hours().clip(lower_bound=0).cast(pl.Int32))
+        .with_columns(
+            live_start=pl.max_horizontal(start, first), live_end=pl.min_horizontal(end, last)
+        )
         .drop("live_from", "live_to")
     )
+
+
+def with_live_hours(
+    frame: pl.DataFrame, lives: pl.DataFrame, start: pl.Expr, end: pl.Expr
+) -> pl.DataFrame:
+    """Add `live_hours` (Int32): hours of (start, end] that the market lived from start to end.
+
+    Which hours those are, and what is raised: see `with_live_span`.
+    """
+    return (
+        with_live_span(frame, lives, start, end)
+        .with_columns(live_hours=span_hours())
+        .drop("live_start", "live_end")
+    )
+
+
+def span_hours() -> pl.Expr:
+    """Hours (Int32) of the span that `with_live_span` added."""
+    lived = pl.col("live_end") - pl.col("live_start")
+    return lived.dt.total_hours().clip(lower_bound=0).cast(pl.Int32)
 
 
 def coverage() -> pl.Expr:

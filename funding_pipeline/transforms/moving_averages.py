@@ -8,11 +8,13 @@ its window. Running sums cancel; here they are integers (see `measures`) and the
 window's own sum, exact to its last 2**-100.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import polars as pl
 
 from funding_pipeline.domain.rates import HOURS_PER_YEAR
+from funding_pipeline.domain.windows import DEFAULT_WINDOWS, windows_hours
 from funding_pipeline.transforms.measures import (
     checked_points,
     checked_settlements,
@@ -22,7 +24,7 @@ from funding_pipeline.transforms.measures import (
     with_live_hours,
 )
 
-WINDOWS_HOURS = {"24h": 24, "3d": 72, "7d": 168, "14d": 336, "30d": 720}
+WINDOWS_HOURS = windows_hours(DEFAULT_WINDOWS)
 MIN_COVERAGE = 0.8
 MOVING_AVERAGES: dict[str, pl.DataType] = {
     "market_id": pl.Int32(),
@@ -37,16 +39,20 @@ MOVING_AVERAGES: dict[str, pl.DataType] = {
 
 
 def moving_averages(
-    settlements: pl.DataFrame, lives: pl.DataFrame, as_of: pl.DataFrame
+    settlements: pl.DataFrame,
+    lives: pl.DataFrame,
+    as_of: pl.DataFrame,
+    windows: Mapping[str, int] = WINDOWS_HOURS,
 ) -> pl.DataFrame:
     """Return `MOVING_AVERAGES` columns, window by window, each sorted by market_id, as_of.
 
-    `as_of` (market_id Int32, as_of in whole hours) names the points; repeated ones count once. A
-    settlement weighs by its overlap with (as_of - window, as_of], also the one stamped after as_of
-    that pays for hours before it. `rate_hourly_mean` and `apr` (fractions) are null where coverage,
-    covered / live hours of the window, is below 0.8; `settlements` counts the rows that overlap.
-    No covered hour, no row. Points need the settlements stamped from as_of - 720 h to as_of + 24 h
-    (the longest interval); more change nothing, not even the last bit.
+    `as_of` (market_id Int32, as_of in whole hours) names the points; repeated ones count once.
+    `windows` gives hours by name. A settlement weighs by its overlap with (as_of - window, as_of],
+    also the one stamped after as_of that pays for hours before it. `rate_hourly_mean` and `apr`
+    (fractions) are null where coverage, covered / live hours of the window, is below 0.8;
+    `settlements` counts the rows that overlap.
+    No covered hour, no row. Points need the settlements stamped from the start of their longest
+    window to as_of + 24 h (the longest interval); more change nothing, not even the last bit.
 
     Raises ValueError and polars' SchemaError as the `checked_*` functions of `measures` say.
     """
@@ -55,7 +61,7 @@ def moving_averages(
     at_end = _after(rows, points)
     return pl.concat(
         _figures(name, _overlap(rows, points, at_end, timedelta(hours=hours)), lives)
-        for name, hours in WINDOWS_HOURS.items()
+        for name, hours in windows.items()
     )
 
 

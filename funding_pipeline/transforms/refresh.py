@@ -21,8 +21,7 @@ HOURLY_KEPT = timedelta(days=7)
 _DIRTY: dict[str, pl.DataType] = {"market_id": pl.Int32(), "day": pl.Date()}
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
-# A row of day d ends within d + 1; the longest window still holds its last hour this many days on.
-_REACH_DAYS = 1 + max(WINDOWS_HOURS.values()) // 24
+_LONGEST_HOURS = max(WINDOWS_HOURS.values())
 
 
 def days_to_refresh(dirty: pl.DataFrame) -> pl.DataFrame:
@@ -42,17 +41,21 @@ def days_to_refresh(dirty: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def points_to_refresh(dirty: pl.DataFrame, *, now: datetime) -> pl.DataFrame:
+def points_to_refresh(
+    dirty: pl.DataFrame, *, now: datetime, longest_hours: int = _LONGEST_HOURS
+) -> pl.DataFrame:
     """The distinct (market_id, as_of) whose moving averages the dirty days may change, sorted.
 
-    Midnights (00:00 UTC, kept for ever) from the dirty day's own to 31 days after it, and hours
-    between 24 h before the day and the end of day + 31, as far as they lie in the 7 days that end
-    with `now` (naive UTC) floored to the hour; nothing later than that hour. Pass the days of
+    With a longest window of 30 days (`longest_hours`): midnights (00:00 UTC, kept for ever) from
+    the dirty day's own to 31 days after it, and hours between 24 h before the day and the end of
+    day + 31, as far as they lie in the 7 days that end with `now` (naive UTC) floored to the hour;
+    nothing later than that hour. Pass the days of
     changed rows as for `days_to_refresh`, not its answer. Raises ValueError when `now` carries a
     time zone, polars' SchemaError on other types than market_id Int32 and day Date.
     """
     last = floor_hour(now)
-    reach = _reach(conform(dirty, _DIRTY))
+    # A row of day d ends within d + 1; the longest window holds its last hour so many days on.
+    reach = _reach(conform(dirty, _DIRTY), 1 + -(-longest_hours // 24))
     return (
         pl.concat(
             [
@@ -73,12 +76,12 @@ def points_to_refresh(dirty: pl.DataFrame, *, now: datetime) -> pl.DataFrame:
     )
 
 
-def _reach(dirty: pl.DataFrame) -> pl.DataFrame:
+def _reach(dirty: pl.DataFrame, days: int) -> pl.DataFrame:
     """Runs of dirty days that share points, as midnight `first` and last touched hour `end`.
 
     Without the runs a backfill of years would list every midnight 32 times.
     """
-    apart = pl.col("day").diff().over("market_id") > timedelta(days=_REACH_DAYS + 1)
+    apart = pl.col("day").diff().over("market_id") > timedelta(days=days + 1)
     return (
         dirty.unique()
         .sort("market_id", "day")
@@ -86,7 +89,7 @@ def _reach(dirty: pl.DataFrame) -> pl.DataFrame:
         .group_by("market_id", "run")
         .agg(
             first=pl.col("day").min().cast(TIME),
-            end=pl.col("day").max().cast(TIME) + (_REACH_DAYS + 1) * _DAY - _HOUR,
+            end=pl.col("day").max().cast(TIME) + (days + 1) * _DAY - _HOUR,
         )
     )
 

@@ -16,6 +16,7 @@ import duckdb
 import polars as pl
 from filelock import FileLock
 
+from funding_pipeline.domain.windows import windows_hours
 from funding_pipeline.settings import Settings
 
 LOCK_TIMEOUT_S = 600.0
@@ -44,6 +45,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.path = settings.history_path
         self.read_path = settings.read_path
+        self.windows = windows_hours(settings.windows)
         self._lock = FileLock(f"{self.path}.lock", timeout=LOCK_TIMEOUT_S)
         self._migrated = False
 

@@ -8,31 +8,41 @@ the length of history. Killed half-way, the rest stays owed.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import duckdb
 import polars as pl
 
-from funding_pipeline.transforms.daily import daily_stats
-from funding_pipeline.transforms.moving_averages import WINDOWS_HOURS, moving_averages
+from funding_pipeline.transforms.daily import daily_stats, paid_day
+from funding_pipeline.transforms.moving_averages import moving_averages
 from funding_pipeline.transforms.refresh import HOURLY_KEPT, days_to_refresh, points_to_refresh
+from funding_pipeline.warehouse import signals
+from funding_pipeline.warehouse.caps import declared_caps, observe_caps
+from funding_pipeline.warehouse.chosen_windows import owe_chosen_windows
 from funding_pipeline.warehouse.database import Database, transaction, visible
+from funding_pipeline.warehouse.lives import market_lives
+from funding_pipeline.warehouse.statistics import refresh_statistics
 
 CHUNK_MARKET_HOURS = 2_000_000
-_BEFORE = timedelta(hours=max(WINDOWS_HOURS.values()) + 24)
+_BEFORE = timedelta(hours=24)
 _AFTER = timedelta(days=2)
 
 
 @dataclass(slots=True)
 class Derivation:
-    """What was derived: markets and days that were owed, rows written, seconds."""
+    """What was derived: markets and days that were owed, rows written, seconds. `statistics` counts
+    rows by part, `broken` tells of parts that failed and stand as before.
+    """
 
     markets: int = 0
     days: int = 0
     daily_rows: int = 0
     average_rows: int = 0
+    signal_rows: int = 0
+    statistics: dict[str, int] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -41,32 +51,48 @@ def derive(database: Database, *, now: datetime) -> Derivation:
     started = time.monotonic()
     done = Derivation()
     with database.open() as connection:
-        _owe_ended_days(connection, now)
+        with transaction(connection):
+            owe_chosen_windows(connection, database.windows, now)
+            _owe_ended_days(connection, now)
+            observe_caps(connection, now)
         owed = connection.execute(
             """SELECT market_id, min(day), max(day), count(*) FROM dirty_days
             GROUP BY market_id ORDER BY market_id"""
         ).fetchall()
-    for chunk in _chunks(owed):
+    for chunk in _chunks(owed, timedelta(hours=max(database.windows.values()))):
         with database.open() as connection, transaction(connection):
-            _derive_chunk(connection, chunk, now, done)
+            _derive_chunk(connection, chunk, database.windows, now, done)
     done.markets = len(owed)
     done.days = sum(days for *_, days in owed)
-    done.seconds = time.monotonic() - started
     with database.open() as connection, transaction(connection):
         _prune_hourly(connection, now)
+    done.broken = refresh_statistics(
+        database,
+        now=now,
+        markets=[market_id for market_id, *_ in owed],
+        told=lambda part, rows, _: done.statistics.update({part: rows}),
+    )
+    done.seconds = time.monotonic() - started
+    with database.open() as connection:
         connection.execute(
-            "INSERT INTO derivations VALUES (?, ?, ?, ?)",
-            [now, done.markets, done.days, done.seconds],
+            "INSERT INTO derivations VALUES (?, ?, ?, ?, ?)",
+            [now, done.markets, done.days, done.seconds, _in_words(done.broken)],
         )
     return done
 
 
-def _chunks(owed: Sequence[tuple[int, datetime, datetime, int]]) -> Iterator[list[int]]:
+def _in_words(broken: dict[str, str]) -> str | None:
+    return "; ".join(f"{part}: {error}" for part, error in broken.items()) or None
+
+
+def _chunks(
+    owed: Sequence[tuple[int, datetime, datetime, int]], longest: timedelta
+) -> Iterator[list[int]]:
     """Markets in groups whose settlements fit in memory, at the worst one an hour."""
     chunk: list[int] = []
     hours = 0
     for market_id, first, last, _ in owed:
-        span = int((last - first + _BEFORE + _AFTER).total_seconds() // 3600)
+        span = int((last - first + longest + _BEFORE + _AFTER).total_seconds() // 3600)
         if chunk and hours + span > CHUNK_MARKET_HOURS:
             yield chunk
             chunk, hours = [], 0
@@ -77,7 +103,11 @@ def _chunks(owed: Sequence[tuple[int, datetime, datetime, int]]) -> Iterator[lis
 
 
 def _derive_chunk(
-    connection: duckdb.DuckDBPyConnection, markets: list[int], now: datetime, done: Derivation
+    connection: duckdb.DuckDBPyConnection,
+    markets: list[int],
+    windows: Mapping[str, int],
+    now: datetime,
+    done: Derivation,
 ) -> None:
     dirty = connection.execute(
         """SELECT DISTINCT market_id, day FROM dirty_days
@@ -88,11 +118,15 @@ def _derive_chunk(
         dirty.fetchall(), schema={"market_id": pl.Int32, "day": pl.Date}, orient="row"
     )
     days = days_to_refresh(dirty_frame)
-    points = points_to_refresh(dirty_frame, now=now)
-    settlements = _settlements(connection, markets, dirty_frame)
-    lives = _lives(connection, markets)
-    daily = daily_stats(settlements, lives, now=now).join(days, on=["market_id", "day"], how="semi")
-    averages = moving_averages(settlements, lives, _settled(connection, points))
+    longest = max(windows.values())
+    points = points_to_refresh(dirty_frame, now=now, longest_hours=longest)
+    settlements = _settlements(connection, markets, dirty_frame, timedelta(hours=longest))
+    lives = market_lives(connection, markets)
+    of_days = settlements.with_columns(day=paid_day()).join(
+        days, on=["market_id", "day"], how="semi"
+    )
+    daily = daily_stats(of_days, lives, declared_caps(connection, markets), now=now)
+    averages = moving_averages(settlements, lives, _settled(connection, points), windows)
     with (
         visible(connection, "dirty", dirty_frame),
         visible(connection, "days", days),
@@ -103,6 +137,7 @@ def _derive_chunk(
         _replace(connection, "daily_stats", "day", "days", "daily")
         _replace(connection, "moving_averages", "as_of", "points", "averages")
         _replace_latest(connection, markets)
+        done.signal_rows += signals.refresh(connection, now=now, markets=markets)
         connection.execute(
             """DELETE FROM dirty_days USING dirty d
             WHERE dirty_days.market_id = d.market_id AND dirty_days.day = d.day"""
@@ -164,7 +199,10 @@ def _replace_latest(connection: duckdb.DuckDBPyConnection, markets: list[int]) -
 
 
 def _settlements(
-    connection: duckdb.DuckDBPyConnection, markets: list[int], dirty: pl.DataFrame
+    connection: duckdb.DuckDBPyConnection,
+    markets: list[int],
+    dirty: pl.DataFrame,
+    longest: timedelta,
 ) -> pl.DataFrame:
     """All rows that the owed figures rest on."""
     first, last = dirty["day"].min(), dirty["day"].max()
@@ -177,31 +215,9 @@ def _settlements(
             "markets": markets,
             "first": first,
             "last": last,
-            "before": _BEFORE + timedelta(days=1),
-            "after": timedelta(days=max(WINDOWS_HOURS.values()) // 24) + _AFTER,
+            "before": longest + _BEFORE + timedelta(days=1),
+            "after": longest + _AFTER,
         },
-    ).pl()
-    return frame
-
-
-def _lives(connection: duckdb.DuckDBPyConnection, markets: list[int]) -> pl.DataFrame:
-    """When each market lived. Without a listing date, a market is taken to begin with its first
-    settlement only where more than a day before it was asked and answered empty; else its
-    beginning is unknown (null) and every earlier hour counts as live.
-    """
-    frame: pl.DataFrame = connection.sql(
-        """SELECT m.market_id,
-            coalesce(m.listed_at, CASE WHEN w.asked_from + INTERVAL 25 HOUR <= m.first_settlement
-                THEN m.first_settlement - to_hours(CAST(coalesce(m.interval_hours, 1) AS INTEGER))
-            END) AS live_from,
-            m.delisted_at AS live_to
-        FROM markets m LEFT JOIN (
-            SELECT m.market_id, min(c.from_time) AS asked_from
-            FROM markets m JOIN collected_windows c USING (exchange, market)
-            WHERE m.first_settlement BETWEEN c.from_time AND c.to_time GROUP BY m.market_id
-        ) w USING (market_id)
-        WHERE m.market_id IN (SELECT unnest(CAST($markets AS INTEGER[])))""",
-        params={"markets": markets},
     ).pl()
     return frame
 

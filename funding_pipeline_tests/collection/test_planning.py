@@ -1,13 +1,22 @@
 """What is asked: windows, listing dates, context, due markets, and what may count as collected."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from funding_pipeline.collection.planning import Job, Unit, answered, forecast, plan
+from funding_pipeline.collection.planning import (
+    Job,
+    Unit,
+    answered,
+    cheaper_together,
+    forecast,
+    plan,
+)
 from funding_pipeline.domain.records import Window
+from funding_pipeline.exchanges.base import ExchangeSpec
 from funding_pipeline.warehouse.ledger import Reason
 from funding_pipeline.warehouse.markets import KnownMarket
 from funding_pipeline_tests.warehouse.world import (
@@ -226,3 +235,70 @@ def test_what_an_exchange_does_not_keep_is_not_asked_for() -> None:
     assert unit.ask.start_ms == at(-46) - EARLY, "context is not asked for either"
     (unit,) = planned(span(-10, 0), spec=keeps, now_ms=at(0.5))
     assert unit.window == span(-10, 0)
+
+
+# --- repairs
+
+
+def repair(
+    holes: dict[str, list[Window]],
+    *markets: KnownMarket,
+    spec: ExchangeSpec = DECLARED,
+    **more: Any,
+) -> list[Unit]:
+    job = Job("repair", span(0, 1), holes={spec.name: holes})
+    return plan(job, spec, markets or (known(),), more.get("covered", {}), LATER_MS)
+
+
+def test_a_repair_asks_for_its_holes_though_they_are_covered_newest_first() -> None:
+    holes = {
+        "AAA": [span(2500, 2503), span(10, 11)],
+        "BBB": [span(2000, 2001)],
+        "CCC": [span(1, 2)],
+    }
+    units = repair(
+        holes,
+        known("AAA"),
+        known("BBB", live=False),
+        covered={"AAA": [span(0, 9000)], "BBB": [span(0, 9000)]},
+        spec=dataclasses.replace(DECLARED, page_rows=100),
+    )
+    assert [(unit.market, unit.window) for unit in units] == [
+        ("AAA", span(2500, 2503)),
+        ("BBB", span(2000, 2001)),
+        ("AAA", span(10, 11)),
+    ]
+    assert units[0].ask == Window(at(2500) - EARLY, at(2503)), "what is covered is context already"
+
+
+def test_holes_of_one_market_within_a_page_are_one_request() -> None:
+    """100 rows of 8 h: what lies less than 800 h apart."""
+    (unit,) = repair({"AAA": [span(0, 1), span(800, 801), span(1600, 1601)]})
+    assert unit.window == span(0, 1601)
+    assert len(repair({"AAA": [span(0, 1), span(801, 802)]})) == 2
+    assert len(repair({"AAA": [span(0, 1), span(800, 801)]}, known(interval=4))) == 2
+
+
+def test_a_repair_asks_neither_for_what_is_not_kept_nor_for_the_future() -> None:
+    spec = dataclasses.replace(DECLARED, look_back_days=10)
+    now = (LATER_MS - at(0)) // HOUR
+    kept = now - 240 + 2
+    assert repair({"AAA": [span(kept - 50, kept - 1)]}, spec=spec) == []
+    (unit,) = repair({"AAA": [span(kept - 50, kept + 3)]}, spec=spec)
+    assert unit.window == span(kept, kept + 3)
+    (unit,) = repair({"AAA": [span(now - 3, now + 9)]})
+    assert unit.window == span(now - 3, now)
+    assert repair({"AAA": [span(now + 3, now + 9)]}) == []
+
+
+def test_all_markets_are_asked_at_once_where_that_takes_fewer_requests() -> None:
+    spec = dataclasses.replace(HOURLY, history_of_all=True, page_rows=1000)
+    markets = [known(f"M{n}", interval=1) for n in range(300)]
+    intervals = {market.market: 1 for market in markets}
+    outage = repair({m.market: [span(100, 101)] for m in markets}, *markets, spec=spec)
+    assert cheaper_together(spec, outage, intervals), "300 rows on one page, or 300 requests"
+    one = repair({"M7": [span(100, 101)]}, *markets, spec=spec)
+    assert not cheaper_together(spec, one, intervals)
+    month = repair({m.market: [span(0, 720)] for m in markets[:5]}, *markets, spec=spec)
+    assert not cheaper_together(spec, month, intervals), "216 pages, or 5 requests"
+    assert not cheaper_together(HOURLY, outage, intervals)

@@ -9,12 +9,13 @@ import dagster as dg
 import pytest
 
 from funding_pipeline.definitions import defs
+from funding_pipeline.defs.derived import STATISTICS
 from funding_pipeline.exchanges.registry import EXCHANGES
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.database import Database
 
 TABLES = {"daily_stats", "apr", "moving_averages", "latest_rates", "predicted_rates"}
-SHARED = TABLES | {"read_database"}
+SHARED = TABLES | STATISTICS.keys() | {"read_database", "pictures"}
 CHOSEN = {"hyperliquid", "bybit"}
 
 # Forbids what loading must not need. Files may be read (imports), none opened to be written.
@@ -61,7 +62,7 @@ def test_every_asset_tells_what_it_is(definitions: dg.Definitions) -> None:
         assert spec.kinds, spec.key
         assert spec.owners, spec.key
         assert spec.group_name in {"exchanges", "estimates", "derived", "published"}
-        if spec.key.to_user_string() != "read_database":
+        if spec.key.to_user_string() not in {"read_database", "pictures"}:
             assert "dagster/column_schema" in spec.metadata
 
 
@@ -74,7 +75,7 @@ def test_column_schemas_are_those_of_the_published_tables(
             if schema is None:
                 continue
             name = spec.key.to_user_string()
-            table = name if name in TABLES else "funding_rates"
+            table = name if name in TABLES | STATISTICS.keys() else "funding_rates"
             described = connection.execute(f"DESCRIBE {table}").fetchall()
             assert [(c.name, c.type) for c in schema.columns] == [
                 (row[0], row[1]) for row in described
@@ -95,7 +96,8 @@ def test_schedules_and_sensors_are_on_by_default_and_in_utc(definitions: dg.Defi
         assert schedule.execution_timezone == "UTC", schedule.name
     sensors = {sensor.name: sensor.default_status for sensor in definitions.sensors or []}
     assert sensors == dict.fromkeys(
-        ["watermark", "first_days", "failures", "lost_runs"], dg.DefaultSensorStatus.RUNNING
+        ["watermark", "first_days", "repair", "failures", "lost_runs"],
+        dg.DefaultSensorStatus.RUNNING,
     )
 
 
