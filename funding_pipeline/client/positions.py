@@ -64,9 +64,16 @@ def cumulative(
         start, end = span(connection, since, until)
         return frame(
             connection,
-            f"""FROM cumulative_funding(NULL, NULL, $opened, $closed){where}
+            f"""FROM cumulative_funding($only_exchange, $only_market, $opened, $closed){where}
             ORDER BY exchange, market, funding_time""",
-            {**where.values, "opened": start, "closed": end},
+            {
+                **where.values,
+                # Of what it is told, the macro reads no more than it needs.
+                "only_exchange": exchange if isinstance(exchange, str) else None,
+                "only_market": market if isinstance(market, str) else None,
+                "opened": start,
+                "closed": end,
+            },
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import polars as pl
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from funding_pipeline.settings import Settings
 
@@ -48,11 +49,16 @@ def opened(database: Location = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     path = published_file(database)
     with duckdb.connect() as connection:
-        quoted = str(path).replace("'", "''")
-        connection.execute(f"ATTACH '{quoted}' AS published (READ_ONLY)")
+        _attach(connection, str(path).replace("'", "''"))
         connection.execute("USE published")
         connection.execute("SET TimeZone = 'UTC'")
         yield connection
+
+
+@retry(retry=retry_if_exception_type(duckdb.IOException), stop=stop_after_attempt(3), reraise=True)
+def _attach(connection: duckdb.DuckDBPyConnection, quoted: str) -> None:
+    """Once more where a publication came between DuckDB's first look at the file and the next."""
+    connection.execute(f"ATTACH '{quoted}' AS published (READ_ONLY)")
 
 
 def frame(

@@ -110,8 +110,9 @@ def lines(
         axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
         axes.grid(color="#e4e4e4", linewidth=0.8)
         tidy(axes)
-    several[-1].set_xticks(*ticks(known["hour"][0] - _HOUR, known["hour"][-1]))
-    several[-1].margins(x=0.01)
+    start, end = known["hour"][0] - _HOUR, known["hour"][-1]
+    several[-1].set_xticks(*ticks(start, end))
+    several[-1].set_xlim(start, end)
     shown = [name for name in colour if colour[name] != GREY]
     keys = [Line2D([], [], color=colour[name], linewidth=2) for name in shown]
     if len(shown) < len(colour):

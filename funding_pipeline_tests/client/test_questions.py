@@ -97,6 +97,14 @@ def test_each_hour_is_paid_once_and_a_span_cuts_through_settlements() -> None:
     assert bybit[2:4] == [time_of(HOLE[0]), time_of(HOLE[1] + 1)], "a hole has no rows"
 
 
+def test_the_grid_is_that_of_the_view() -> None:
+    view = client.query(
+        """SELECT exchange, market, symbol, asset, hour, rate_hourly, apr FROM apr
+        ORDER BY exchange, market, hour"""
+    )
+    assert client.hourly().equals(view)
+
+
 def test_days_are_those_that_have_hours_in_the_span() -> None:
     def days(**span: Any) -> list[date]:
         return client.stats(market="BTC-USDT-SWAP", **span)["day"].to_list()
@@ -159,6 +167,9 @@ def test_carry_is_the_sum_of_what_was_paid() -> None:
     assert grown["long_carry"].last() == found["long_carry"].last()
     assert grown["long_carry"].first() == -grown["rate"].first()
     assert len(grown) == found["settlements"].last()
+    every = client.cumulative(since, until)
+    assert every.filter(exchange="okx").equals(grown)
+    assert client.cumulative(since, until, market=["ETH"]).equals(every.filter(market="ETH"))
 
 
 def test_a_carry_with_holes_is_not_told() -> None:

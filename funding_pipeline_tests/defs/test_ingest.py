@@ -6,6 +6,7 @@ import dagster as dg
 import duckdb
 import pytest
 
+from funding_pipeline.defs.derived import STATISTICS, TABLES
 from funding_pipeline.defs.jobs import DERIVATION, HOURLY
 from funding_pipeline.defs.partitions import DAYS, day_keys, day_window
 from funding_pipeline.defs.runs import RANGE_END, RANGE_START
@@ -127,8 +128,7 @@ def test_a_failing_exchange_stops_neither_the_other_nor_the_derived_tables(
     derived = run(definitions, instance, DERIVATION)
     assert derived.success
     assert materialized(derived) == {
-        (table, None)
-        for table in ("daily_stats", "apr", "moving_averages", "latest_rates", "read_database")
+        (table, None) for table in (*TABLES, *STATISTICS, "read_database", "pictures")
     }
     with duckdb.connect(str(data_dir / "read.duckdb"), read_only=True) as connection:
         assert connection.sql("SELECT DISTINCT exchange FROM latest_rates").fetchall() == [

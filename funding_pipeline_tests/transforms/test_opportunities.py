@@ -128,6 +128,15 @@ def test_a_window_with_holes_says_nothing() -> None:
     assert reverse["opened"] == at(132)
 
 
+def test_legs_that_settle_past_each_other_are_stale_after_two_days() -> None:
+    """Both settle every other hour after 110, never the same: the pair's day ends with 110."""
+    rich = hourly((1, 89, 0.0), (90, 240, 0.0004))
+    even = [row for row in FLAT if row.time <= at(110) or row.time.hour % 2 == 0]
+    odd = [row for row in rich if row.time <= at(110) or row.time.hour % 2 == 1]
+    (row,) = log_of({1: even, 2: odd}, FIRST, at(200)).rows(named=True)
+    assert (row["closed"], row["closed_by"]) == (at(158), "stale")
+
+
 def test_fees_are_those_of_the_day() -> None:
     rich = hourly((1, 99, 0.0), (100, 119, 0.0002), (120, 240, 0.0))
     fees = fees_frame([1, 2], (datetime(1970, 1, 1), FEE), (at(115), 0.0004))

@@ -309,13 +309,15 @@ def test_a_gap_that_turns_out_to_be_none_is_void() -> None:
 def test_an_interval_read_differently_later_unmakes_a_gap_that_no_new_row_touches() -> None:
     """After a change from 4 to 8 h the first row looks late, until another one follows it."""
     with memory() as connection:
-        register(connection, listed("AAA", interval_hours=None), time_of(0))
+        register(connection, listed("AAA", "BBB", interval_hours=None), time_of(0))
         gather(connection, [0, 4, 8, 16], 0, 17)
         refreshed(connection, 17.7)
         assert holes(connection, "state") == [("AAA", 12, 12, 1, "open")]
+        gather(connection, [16, 17, 18], 15, 18.5, market="BBB")
+        refreshed(connection, 19.2)
         gather(connection, [0, 4, 8, 16, 24, 32], 17, 33)
         refreshed(connection, 33.7)
-        assert holes(connection, "state") == [("AAA", 12, 12, 1, "void")]
+        assert holes(connection, "state", where="market = 'AAA'") == [("AAA", 12, 12, 1, "void")]
 
 
 def test_a_refresh_with_nothing_new_writes_nothing() -> None:
