@@ -9,8 +9,18 @@ import polars as pl
 import pytest
 
 from funding_pipeline import client
+from funding_pipeline.domain.records import Window
+from funding_pipeline.warehouse.database import Database
+from funding_pipeline.warehouse.publish import publish
 from funding_pipeline_tests.client.made_up import END, GONE, HOLE, MADE, NEWEST, Paid, paid
-from funding_pipeline_tests.warehouse.world import time_of
+from funding_pipeline_tests.warehouse.world import (
+    at,
+    collect,
+    listed,
+    register,
+    series,
+    time_of,
+)
 
 pytestmark = pytest.mark.usefixtures("published")
 
@@ -97,12 +107,22 @@ def test_each_hour_is_paid_once_and_a_span_cuts_through_settlements() -> None:
     assert bybit[2:4] == [time_of(HOLE[0]), time_of(HOLE[1] + 1)], "a hole has no rows"
 
 
-def test_the_grid_is_that_of_the_view() -> None:
+def test_an_odd_step_is_paid_once_too(database: Database) -> None:
+    """By hand: an 8 h market that settles after six hours pays for six. As in the view `apr`."""
+    with database.open() as connection:
+        register(connection, listed("AAA"), time_of(0))
+        history = {"AAA": series([8, 16, 24, 30, 38, 46])}
+        collect(connection, history, Window(at(0), at(47)))
+    publish(database)
+    found = client.hourly(since=time_of(16), database=database.read_path)
+    assert found["hour"].to_list() == [time_of(h) for h in range(17, 47)]
+    assert found["rate_hourly"].to_list()[8:14] == [(30 - 44) * 1e-6 / 8] * 6
     view = client.query(
         """SELECT exchange, market, symbol, asset, hour, rate_hourly, apr FROM apr
-        ORDER BY exchange, market, hour"""
+        ORDER BY exchange, market, hour""",
+        database=database.read_path,
     )
-    assert client.hourly().equals(view)
+    assert client.hourly(database=database.read_path).equals(view)
 
 
 def test_days_are_those_that_have_hours_in_the_span() -> None:
