@@ -5,12 +5,12 @@ Belongs here: waiting until a request may be sent. Does not: refusals by the exc
 A sliding log per exchange in SQLite, guarded by a file lock, keeps what every process has sent. Its
 windows are a little longer than the exchange's, because two requests may travel at different
 speed. A tick goes first: while one waits, backfills hold back, so that it gets the next share that
-falls free and nobody waits for a backfill to end. Backfills spend at most a quarter of the limit in
-a quarter of its window: a limit spent in one go would fall free in one go, a whole window later,
-and a tick might wait that long.
+falls free and nobody waits for a backfill to end. Of a window longer than a minute, in which that
+may take long, backfills leave a small share untouched.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Collection, Sequence
 from enum import Enum
@@ -22,12 +22,12 @@ from pyrate_limiter import Rate, RateItem, SQLiteBucket
 from funding_pipeline.exchanges.base import ExchangeSpec, RateLimit
 from funding_pipeline.settings import Settings
 
-_SLACK_SHARE = 0.04
-_SLACK_MAX_S = 1.0
-_TICK_WAITING_S = 2.0
-_POLL_S = 0.25
-_PACES = 4
-_PACED_WEIGHT = 15  # a smaller quarter could not hold a single request
+_SLACK_SHARE = 0.03
+_SLACK_MAX_S = 0.5
+_TICK_WAITING_S = 0.75
+_POLL_S = 0.1
+_LONG_WINDOW_S = 60.0
+_RESERVED_SHARE = 40  # one in so many
 
 
 class Priority(Enum):
@@ -87,6 +87,9 @@ class SharedBudget:
         return time.monotonic() - started
 
     def close(self) -> None:
+        if self._priority is Priority.TICK:
+            # Nobody holds back for a tick that is done; another one marks again as it waits.
+            self._tick_mark.unlink(missing_ok=True)
         for bucket in self._buckets.values():
             bucket.close()  # type: ignore[no-untyped-call]
 
@@ -103,6 +106,7 @@ class SharedBudget:
             raise ValueError(f"{self._exchange}: weight {weight} exceeds the limit")
         if self._priority is Priority.TICK:
             self._tick_mark.touch()
+            os.utime(self._tick_mark, times=(time.time(), time.time()))
             return min(wait_ms / 1000 + 0.001, _POLL_S)
         return wait_ms / 1000 + 0.001
 
@@ -117,19 +121,21 @@ def _stretched(limit: RateLimit) -> float:
     return limit.seconds + min(limit.seconds * _SLACK_SHARE, _SLACK_MAX_S)
 
 
+def _granted(limit: RateLimit, priority: Priority) -> int:
+    if priority is Priority.TICK or limit.seconds <= _LONG_WINDOW_S:
+        return limit.weight
+    return limit.weight - limit.weight // _RESERVED_SHARE
+
+
 def _bucket(
     folder: Path, exchange: str, scope: str, limits: Sequence[RateLimit], priority: Priority
 ) -> SQLiteBucket:
     name = ".".join(filter(None, (exchange, scope, "sqlite")))
     rates = [
-        Rate(limit.weight, round(_stretched(limit) * 1000))
+        Rate(_granted(limit, priority), round(_stretched(limit) * 1000))
         for limit in limits
         if limit.scope == scope
     ]
-    longest = max(rates, key=lambda rate: rate.interval)
-    paced = longest.limit // _PACES
-    if priority is Priority.BACKFILL and paced >= _PACED_WEIGHT:
-        rates.append(Rate(paced, longest.interval * paced // longest.limit))
     return SQLiteBucket.init_from_file(
         sorted(rates, key=lambda rate: rate.interval),
         table="requests",

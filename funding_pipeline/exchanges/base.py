@@ -81,7 +81,7 @@ class ExchangeSpec:
     page_rows: int
     page_weight: int = 1
     limits: tuple[RateLimit, ...]
-    concurrency: int = 8
+    concurrency: int = 16
     settles_within_s: int = 35 * 60
     headers: Mapping[str, str] = field(default_factory=dict)
     look_back_days: int | None = None

@@ -1,0 +1,185 @@
+"""How near the pace of a backfill comes to what an exchange's published limit allows.
+
+Thirty days of every exchange, against the sandbox that enforces the published limits on sliding
+windows and answers after 50 to 150 ms, on a simulated clock: what is measured is waiting, and
+neither this machine's speed nor its load.
+
+The floor is an ideal client's: the same requests in the same order, without latency, each at the
+first moment that the published sliding windows allow.
+"""
+
+import asyncio
+import random
+import tempfile
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+import httpx
+
+from funding_pipeline.collection.budget import SharedBudget
+from funding_pipeline.collection.engine import collect
+from funding_pipeline.collection.planning import Job
+from funding_pipeline.collection.report import LoadReport
+from funding_pipeline.domain.grid import DAY_MS, HOUR_MS
+from funding_pipeline.domain.records import Window
+from funding_pipeline.exchanges.base import Exchange, ExchangeSpec
+from funding_pipeline.exchanges.registry import EXCHANGES
+from funding_pipeline.sandbox.app import create_app
+from funding_pipeline.sandbox.generated import generate
+from funding_pipeline.sandbox.registry import EXCHANGES as SPOKEN
+from funding_pipeline.settings import Settings
+from funding_pipeline.warehouse.database import Database
+from funding_pipeline_tests.bench.virtual_time import VirtualLoop
+
+NOW_MS = 1_780_000_000_000 // HOUR_MS * HOUR_MS + 20 * 60_000
+_LATENCY_S = (0.06, 0.12)
+
+
+@dataclass(slots=True)
+class Pace:
+    """One exchange's backfill: seconds, the floor in seconds, requests and refusals (429)."""
+
+    exchange: str
+    seconds: float = 0.0
+    floor_s: float = 0.0
+    requests: int = 0
+    refusals: int = 0
+    outcome: str = ""
+    tick_seconds: float = 0.0
+    granted: list[tuple[int, frozenset[str]]] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        """Time over floor; 0 where the limit is never reached."""
+        return self.seconds / self.floor_s if self.floor_s else 0.0
+
+
+def measure(name: str, *, days: int = 30, markets: int | None = None, tick: bool = False) -> Pace:
+    """Backfill `days` of one exchange at its limits; with `tick` an hourly run in its middle."""
+    exchange = EXCHANGES[name]
+    pace = Pace(name)
+    loop = VirtualLoop()
+    app = create_app(
+        generate([SPOKEN[name]], markets=markets),
+        limits=True,
+        faults=None,
+        now=lambda: _now_ms(loop),
+        clock=loop.time,
+    )
+    transport = _Distant(app, loop)
+    with tempfile.TemporaryDirectory() as folder, _simulated(loop, transport, pace):
+        settings = Settings(data_dir=Path(folder), sandbox_url="http://sandbox.invalid")
+        try:
+            asyncio.set_event_loop(loop)
+            loop.run_until_complete(_run(loop, exchange, settings, pace, days, tick))
+            counted = loop.run_until_complete(_counted(transport, name))
+        finally:
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
+            asyncio.set_event_loop(None)
+    pace.refusals = counted["refusals"]
+    pace.floor_s = floor_s(exchange.spec, pace.granted)
+    return pace
+
+
+def floor_s(spec: ExchangeSpec, requests: Sequence[tuple[int, Collection[str]]]) -> float:
+    """When an ideal client sends the last of these requests (weight, scopes), from the first on."""
+    windows = [(limit, deque[tuple[float, int]]()) for limit in spec.limits]
+    now = 0.0
+    for weight, scopes in requests:
+        mine = [(limit, sent) for limit, sent in windows if limit.scope in scopes]
+        for limit, sent in mine:
+            used = sum(w for _, w in sent) + weight
+            while used > limit.weight:
+                left, w = sent.popleft()
+                now, used = max(now, left + limit.seconds), used - w
+        for _, sent in mine:
+            sent.append((now, weight))
+    return now
+
+
+async def _run(
+    loop: VirtualLoop, exchange: Exchange, settings: Settings, pace: Pace, days: int, tick: bool
+) -> None:
+    started = loop.time()
+    now_ms = _now_ms(loop)
+    backfill = Job("backfill", Window((now_ms // DAY_MS - days) * DAY_MS, now_ms))
+    running = loop.create_task(_collected(exchange, backfill, settings, now_ms))
+    if tick:
+        await asyncio.sleep(_middle_s(exchange.spec))
+        began = loop.time()
+        now_ms = _now_ms(loop)
+        job = Job("tick", Window(now_ms - 7 * DAY_MS, now_ms))
+        await _collected(exchange, job, settings, now_ms)
+        pace.tick_seconds = loop.time() - began
+    report, ended = await running
+    pace.seconds = ended - started
+    pace.outcome = report.outcome
+    pace.requests = report.traffic.requests
+
+
+def _now_ms(loop: VirtualLoop) -> int:
+    return NOW_MS + round(loop.time() * 1000)
+
+
+def _middle_s(spec: ExchangeSpec) -> float:
+    return 1.5 * max(limit.seconds for limit in spec.limits)
+
+
+async def _collected(
+    exchange: Exchange, job: Job, settings: Settings, now_ms: int
+) -> tuple[LoadReport, float]:
+    """The load's report, and when it came."""
+    (report,) = [
+        r async for r in collect([exchange], job, settings, Database(settings), now_ms=now_ms)
+    ]
+    return report, asyncio.get_running_loop().time()
+
+
+async def _counted(transport: httpx.AsyncBaseTransport, name: str) -> dict[str, int]:
+    async with httpx.AsyncClient(transport=transport) as client:
+        answer = await client.get("http://sandbox.invalid/_requests")
+    counted: dict[str, int] = answer.json()[name]
+    return counted
+
+
+class _Distant(httpx.AsyncBaseTransport):
+    """The sandbox behind a network that takes its time, evenly spread, seeded."""
+
+    def __init__(self, app: object, loop: VirtualLoop) -> None:
+        self._there = httpx.ASGITransport(app)  # type: ignore[arg-type]
+        self._random = random.Random(7)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        latency = self._random.uniform(*_LATENCY_S)
+        await asyncio.sleep(latency / 2)
+        response = await self._there.handle_async_request(request)
+        await asyncio.sleep(latency / 2)
+        return response
+
+
+@contextmanager
+def _simulated(
+    loop: VirtualLoop, transport: httpx.AsyncBaseTransport, pace: Pace
+) -> Iterator[None]:
+    """The engine on this loop's clock and this network, its budget counting what it grants."""
+    acquire = SharedBudget.acquire
+
+    async def counting(self: SharedBudget, weight: int, scopes: Collection[str] = ("",)) -> float:
+        waited = await acquire(self, weight, scopes)
+        pace.granted.append((weight, frozenset(scopes)))
+        return waited
+
+    clock = SimpleNamespace(time=lambda: _now_ms(loop) / 1000, monotonic=loop.time)
+    client = "funding_pipeline.collection.engine.http_client"
+    with (
+        mock.patch("funding_pipeline.collection.budget.time", clock),
+        mock.patch(client, lambda *_: httpx.AsyncClient(transport=transport)),
+        mock.patch.object(SharedBudget, "acquire", counting),
+    ):
+        yield
