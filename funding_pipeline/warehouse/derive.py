@@ -152,7 +152,7 @@ def _settled(connection: duckdb.DuckDBPyConnection, points: pl.DataFrame) -> pl.
     """
     with visible(connection, "points", points):
         frame: pl.DataFrame = connection.sql(
-            """SELECT p.* FROM points p JOIN markets m USING (market_id)
+            """SELECT p.* FROM points p JOIN base.markets m USING (market_id)
             WHERE p.as_of <= m.last_settlement"""
         ).pl()
     return frame
@@ -191,9 +191,9 @@ def _replace_latest(connection: duckdb.DuckDBPyConnection, markets: list[int]) -
     connection.execute(
         f"""INSERT INTO base.latest_rates
         SELECT s.market_id, s.funding_time, s.rate, s.interval_hours, s.mark_price
-        FROM settlements s JOIN markets m USING (market_id)
+        FROM settlements s JOIN base.markets m USING (market_id)
         WHERE s.{chosen} AND s.funding_time = m.last_settlement AND s.funding_time >=
-            (SELECT min(last_settlement) FROM markets WHERE {chosen})""",
+            (SELECT min(last_settlement) FROM base.markets WHERE {chosen})""",
         [markets, markets],
     )
 

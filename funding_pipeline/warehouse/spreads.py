@@ -68,7 +68,7 @@ def refresh(
 
 
 def _replace_fees(connection: duckdb.DuckDBPyConnection) -> None:
-    exchanges = connection.execute("SELECT DISTINCT exchange FROM markets").fetchall()
+    exchanges = connection.execute("SELECT DISTINCT exchange FROM base.markets").fetchall()
     with visible(connection, "eras", fee_eras(shipped_fees(), (name for (name,) in exchanges))):
         connection.execute("DELETE FROM base.fees")
         connection.execute("INSERT INTO base.fees BY NAME FROM eras")
@@ -104,7 +104,7 @@ def _replace_legs(
         SELECT m.market_id, s.interval_hours, s.last_settlement,
             p.mark / m.multiplier AS unit_price, p.priced_at,
             l.open_interest_usd, l.volume_24h_usd, f.maker, f.taker, f.assumed AS fees_assumed
-        FROM settled s JOIN markets m USING (market_id)
+        FROM settled s JOIN base.markets m USING (market_id)
         JOIN base.fees f ON f.exchange = m.exchange
             AND coalesce(f.valid_from <= CAST($now AS DATE), true)
             AND coalesce(f.valid_to > CAST($now AS DATE), true)
@@ -120,7 +120,7 @@ def _markets(connection: duckdb.DuckDBPyConnection, held: Collection[str]) -> pl
             m.status = 'live' AS listed, m.doubted_since IS NOT NULL AS doubted,
             m.exchange IN (SELECT unnest(CAST($held AS VARCHAR[]))) AS held,
             l.unit_price, l.priced_at, l.open_interest_usd, l.volume_24h_usd
-        FROM base.spread_legs l JOIN markets m USING (market_id) ORDER BY m.market_id""",
+        FROM base.spread_legs l JOIN base.markets m USING (market_id) ORDER BY m.market_id""",
         params={"held": sorted(held)},
     ).pl()
     return frame.cast(MARKETS)  # type: ignore[arg-type]

@@ -27,7 +27,7 @@ def store(
         live_from, live_to = (lives or {}).get(name, FOREVER)
         stamps = [row.time for row in markets[name]]
         connection.execute(
-            """INSERT INTO markets BY NAME SELECT $id AS market_id, $exchange AS exchange,
+            """INSERT INTO base.markets BY NAME SELECT $id AS market_id, $exchange AS exchange,
             $market AS market, $market || '-' AS symbol, $market AS asset, 1 AS multiplier,
             'USD' AS quote, 'USD' AS settle, 'live' AS status, $seen AS first_seen,
             $seen AS last_seen, $listed AS listed_at, $delisted AS delisted_at,

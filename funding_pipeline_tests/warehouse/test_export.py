@@ -24,7 +24,7 @@ def published(database: Database, settings: Settings) -> Path:
     with database.open() as connection:
         for market_id, exchange, symbol in ((1, "a", "BTC"), (2, "b", "BTC"), (3, "b", "ETH")):
             connection.execute(
-                """INSERT INTO markets BY NAME SELECT $id AS market_id, $e AS exchange,
+                """INSERT INTO base.markets BY NAME SELECT $id AS market_id, $e AS exchange,
                 $s || '-PERP' AS market, $s AS symbol, 1 AS multiplier, 'USD' AS quote,
                 'USD' AS settle, 'live' AS status, $d AS first_seen, $d AS last_seen""",
                 {"id": market_id, "e": exchange, "s": symbol, "d": DAY},

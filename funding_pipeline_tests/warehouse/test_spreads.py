@@ -48,7 +48,7 @@ def add_market(connection: duckdb.DuckDBPyConnection, market_id: int, **facts: A
         **facts,
     }
     names, marks = ", ".join(known), ", ".join("?" * len(known))
-    connection.execute(f"INSERT INTO markets ({names}) VALUES ({marks})", list(known.values()))
+    connection.execute(f"INSERT INTO base.markets ({names}) VALUES ({marks})", list(known.values()))
 
 
 def settle(
@@ -65,7 +65,7 @@ def settle(
             [load_id],
         )
     connection.execute(
-        """UPDATE markets SET first_settlement = s.first, last_settlement = s.last
+        """UPDATE base.markets SET first_settlement = s.first, last_settlement = s.last
         FROM (SELECT market_id, min(funding_time) AS first, max(funding_time) AS last
               FROM settlements GROUP BY market_id) s WHERE s.market_id = markets.market_id"""
     )
@@ -220,10 +220,13 @@ def test_the_newer_of_estimate_and_settlement_is_the_price(two: duckdb.DuckDBPyC
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("UPDATE markets SET status = 'unlisted' WHERE market_id = 2", "not listed"),
-        ("UPDATE markets SET asset = NULL WHERE market_id = 3", "ticker collision"),
-        ("UPDATE markets SET doubted_since = first_seen WHERE market_id = 3", "ticker collision"),
-        ("UPDATE markets SET quote = 'BTC' WHERE market_id = 2", "quotes differ"),
+        ("UPDATE base.markets SET status = 'unlisted' WHERE market_id = 2", "not listed"),
+        ("UPDATE base.markets SET asset = NULL WHERE market_id = 3", "ticker collision"),
+        (
+            "UPDATE base.markets SET doubted_since = first_seen WHERE market_id = 3",
+            "ticker collision",
+        ),
+        ("UPDATE base.markets SET quote = 'BTC' WHERE market_id = 2", "quotes differ"),
         ("DELETE FROM settlements WHERE market_id = 2 AND funding_time > '2025-01-10'", "stale"),
     ],
 )
@@ -341,11 +344,11 @@ def test_another_asset_quote_rule_or_held_exchange_makes_its_pairs_anew(
 ) -> None:
     go(three, 320)
     before = stored(three)
-    three.execute("UPDATE markets SET asset = 'AAA#2' WHERE market_id = 4")
+    three.execute("UPDATE base.markets SET asset = 'AAA#2' WHERE market_id = 4")
     go(three, 321)
     same_as_replayed(three, 321)
     assert 4 not in [*stored(three)["long_id"], *stored(three)["short_id"]]
-    three.execute("UPDATE markets SET asset = 'AAA', quote = 'USDC' WHERE market_id = 4")
+    three.execute("UPDATE base.markets SET asset = 'AAA', quote = 'USDC' WHERE market_id = 4")
     go(three, 322)
     same_as_replayed(three, 322)
     go(three, 322, held=["okx"])
@@ -408,7 +411,7 @@ def test_recorded_months_of_two_exchanges(
             symbol = str(name).removesuffix(suffix)
             add_market(connection, 1, exchange=exchange, market=name, symbol=symbol, asset=symbol)
             connection.execute(
-                "UPDATE markets SET market_id = ? WHERE market = ?", [market_id, name]
+                "UPDATE base.markets SET market_id = ? WHERE market = ?", [market_id, name]
             )
     settle(connection, markets)
     by_symbol = {
