@@ -16,23 +16,24 @@ from collections.abc import Sequence
 import polars as pl
 
 INTEREST_HOURLY = 1.25e-5
-# By how much a mistake multiplies hourly rates.
+MIRRORED = -1.0
+# By how much a mistake multiplies hourly rates, and how it comes about.
 FACTORS = {
     1.0: "right",
-    -1.0: "sign mirrored",
-    3.0: "rates look x3: an interval three times too short?",
-    4.0: "rates look x4: a rate per 4 h taken as hourly?",
-    8.0: "rates look x8: a rate per 8 h taken as hourly?",
-    24.0: "rates look x24: a daily rate taken as hourly?",
-    100.0: "rates look x100: percent taken for a fraction?",
-    800.0: "rates look x800: percent per 8 h taken for an hourly fraction?",
-    8760.0: "rates look x8760: an annual rate taken as hourly?",
-    1 / 4: "rates look x1/4: an hourly rate taken as per 4 h?",
-    1 / 8: "rates look x1/8: an hourly rate taken as per 8 h?",
-    1 / 24: "rates look x1/24: an hourly rate taken as daily?",
-    1 / 100: "rates look x1/100: a fraction taken for percent?",
-    1 / 800: "rates look x1/800: an hourly fraction taken for percent per 8 h?",
-    1 / 8760: "rates look x1/8760: an hourly rate taken as annual?",
+    MIRRORED: "sign mirrored",
+    3.0: "x3 (an interval three times too short?)",
+    4.0: "x4 (a rate per 4 h taken as hourly?)",
+    8.0: "x8 (a rate per 8 h taken as hourly?)",
+    24.0: "x24 (a daily rate taken as hourly?)",
+    100.0: "x100 (percent taken for a fraction?)",
+    800.0: "x800 (percent per 8 h taken for an hourly fraction?)",
+    8760.0: "x8760 (an annual rate taken as hourly?)",
+    1 / 4: "x1/4 (an hourly rate taken as per 4 h?)",
+    1 / 8: "x1/8 (an hourly rate taken as per 8 h?)",
+    1 / 24: "x1/24 (an hourly rate taken as daily?)",
+    1 / 100: "x1/100 (a fraction taken for percent?)",
+    1 / 800: "x1/800 (an hourly fraction taken for percent per 8 h?)",
+    1 / 8760: "x1/8760 (an hourly rate taken as annual?)",
 }
 SHARE = 0.05
 ROWS = 5
@@ -40,21 +41,23 @@ ROWS = 5
 _NEAR = (0.955, 1.005)
 
 
-def modes(rates: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """Per group of `rates` (`rate_hourly`, no zeros): `rate_hourly`, the most frequent; `rows` with
-    it; `share` of all; `factor`, its mistake in `FACTORS`, null where it tells nothing.
+def counts(rates: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """How many `rows` each `rate_hourly` has per group of `rates` (no zeros among them)."""
+    return rates.group_by(*by, pl.col("rate_hourly").round_sig_figs(5)).agg(rows=pl.len())
 
-    It tells nothing with fewer than `ROWS` rows or less than `SHARE` of them.
+
+def modes(counted: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """Per group of `counts`: `rate_hourly`, the most frequent, the `rows` with it, their `share`
+    of all, `factor`: what of `FACTORS` it is of the interest, null where it is none of them, and
+    whether it is `telling`: `ROWS` rows or more that are `SHARE` or more of all.
     """
-    counted = rates.group_by(*by, pl.col("rate_hourly").round_sig_figs(5)).agg(rows=pl.len())
+    of_group = counted.group_by(*by, "rate_hourly").agg(pl.col("rows").sum())
     most = pl.col("rate_hourly").sort_by("rows", "rate_hourly").last()
     return (
-        counted.group_by(*by)
+        of_group.group_by(*by)
         .agg(rate_hourly=most, rows=pl.col("rows").max(), all=pl.col("rows").sum())
-        .with_columns(share=pl.col("rows") / pl.col("all"))
-        .with_columns(
-            factor=pl.when(pl.col("rows") >= ROWS, pl.col("share") >= SHARE).then(_factor())
-        )
+        .with_columns(share=pl.col("rows") / pl.col("all"), factor=_factor())
+        .with_columns(telling=(pl.col("rows") >= ROWS) & (pl.col("share") >= SHARE))
         .drop("all")
     )
 

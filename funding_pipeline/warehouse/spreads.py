@@ -16,6 +16,7 @@ from funding_pipeline.transforms.measures import floor_hour
 from funding_pipeline.transforms.pair_windows import GRID_HOURS
 from funding_pipeline.transforms.spreads import MARKETS, Floors, spreads
 from funding_pipeline.warehouse.database import visible
+from funding_pipeline.warehouse.holds import held as held_exchanges
 from funding_pipeline.warehouse.opportunities import refresh_opportunities
 
 FLOORS = Floors()
@@ -34,16 +35,16 @@ def refresh(
     *,
     now: datetime,
     markets: Sequence[int],
-    held: Collection[str] = (),
     floors: Floors = FLOORS,
 ) -> int:
     """Make all spreads of `now` (naive UTC) anew and bring the opportunities up to its hour;
-    returns the rows written. Inside the caller's transaction. `held`: exchanges to leave out.
+    returns the rows written. Inside the caller's transaction. Held exchanges are left out.
 
     `markets` is not used: ages, prices and open interest change for every pair in every hour, and
     the log finds by itself what changed.
     """
     del markets
+    held = {hold.exchange for hold in held_exchanges(connection)}
     _replace_fees(connection)
     span = {"first": floor_hour(now) - timedelta(hours=GRID_HOURS - 1), "last": floor_hour(now)}
     _replace_legs(connection, now, span)
