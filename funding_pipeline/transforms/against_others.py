@@ -51,11 +51,10 @@ def deviations(rates: pl.DataFrame, days: Sequence[date], vouched: pl.DataFrame)
 
 def weeks(rows: pl.DataFrame, days: Sequence[date]) -> pl.DataFrame:
     """Each row once for every week with one of the `days` in it: `end` is the week's last day."""
-    newest = rows["day"].max()
     steps = [timedelta(days=n) for n in range(WEEK_DAYS)]
     ends = sorted({day + step for day in days for step in steps})
     ended = [rows.with_columns(end=pl.col("day") + step) for step in steps]
-    return pl.concat(ended).filter(pl.col("end").is_in(ends), pl.col("end") <= newest)
+    return pl.concat(ended).filter(pl.col("end").is_in(ends), pl.col("end") <= pl.col("day").max())
 
 
 def _against_others(rates: pl.DataFrame) -> pl.DataFrame:

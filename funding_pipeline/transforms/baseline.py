@@ -48,16 +48,19 @@ def counts(rates: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
 
 def modes(counted: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     """Per group of `counts`: `rate_hourly`, the most frequent, the `rows` with it, their `share`
-    of all, `factor`: what of `FACTORS` it is of the interest, null where it is none of them, and
-    whether it is `telling`: `ROWS` rows or more that are `SHARE` or more of all.
+    of all, `factor`: what of `FACTORS` it is of the interest, null where it is none of them or
+    fewer than `ROWS` rows have it, and whether it is `telling`: `SHARE` or more of all.
     """
     of_group = counted.group_by(*by, "rate_hourly").agg(pl.col("rows").sum())
     most = pl.col("rate_hourly").sort_by("rows", "rate_hourly").last()
     return (
         of_group.group_by(*by)
         .agg(rate_hourly=most, rows=pl.col("rows").max(), all=pl.col("rows").sum())
-        .with_columns(share=pl.col("rows") / pl.col("all"), factor=_factor())
-        .with_columns(telling=(pl.col("rows") >= ROWS) & (pl.col("share") >= SHARE))
+        .with_columns(
+            share=pl.col("rows") / pl.col("all"),
+            factor=pl.when(pl.col("rows") >= ROWS).then(_factor()),
+        )
+        .with_columns(telling=pl.col("factor").is_not_null() & (pl.col("share") >= SHARE))
         .drop("all")
     )
 

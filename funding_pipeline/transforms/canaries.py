@@ -26,11 +26,11 @@ from typing import Any
 
 import polars as pl
 
-from funding_pipeline.transforms.against_others import DAY, WEEK, deviations, weeks
+from funding_pipeline.transforms.against_others import DAY, WEEK, WEEK_RATIO, deviations, weeks
 from funding_pipeline.transforms.baseline import FACTORS, MIRRORED, counts, modes
 
-# An honest scale lies between; what explains a ratio within them is named.
-_HONEST = (0.4, 3.0)
+# Between these lies an exchange's scale, as measured against the others, nearly always.
+_USUAL = (0.4, 3.0)
 _CLOSE = math.log(1.05)
 
 
@@ -184,15 +184,18 @@ def _exchange(suspicion: _Suspicion) -> str:
 
 
 def _explaining(ratio: float, factor: float | None) -> list[float]:
-    """The mistakes that may be behind a ratio: what the baseline hints at, else those that leave an
-    honest scale, the two nearest at most.
+    """The mistakes that may be behind a ratio: the one that the baseline hints at, if it leaves a
+    scale that has been; else the nearest one, and the next if it leaves a usual scale.
     """
+
+    def leaves(wrong: float, scale: tuple[float, float]) -> bool:
+        return scale[0] <= ratio / wrong <= scale[1]
+
     wrong = [f for f in FACTORS if f > 0 and f != 1 and (f > 1) == (ratio > 1)]
-    if factor in wrong:
+    if factor in wrong and leaves(factor, WEEK_RATIO):
         return [factor]
     nearest = sorted(wrong, key=lambda f: abs(math.log(ratio / f)))
-    low, high = _HONEST
-    return [nearest[0], *(f for f in nearest[1:2] if low <= ratio / f <= high)]
+    return [nearest[0], *(f for f in nearest[1:2] if leaves(f, _USUAL))]
 
 
 def _in_words(factors: Sequence[float]) -> str:

@@ -58,3 +58,12 @@ def put(
             FROM fresh ORDER BY funding_time, market_id""",
             {"kind": kind},
         )
+
+
+def hold(connection: duckdb.DuckDBPyConnection, exchange: str) -> None:
+    """Hold an exchange, whatever its rates."""
+    connection.execute(
+        """INSERT INTO holds BY NAME SELECT $exchange AS exchange, 'sign mirrored' AS mistake,
+        'made up' AS detail, $day AS shown_from, $day AS shown_to, $day AS held_at""",
+        {"exchange": exchange, "day": datetime(2025, 6, 1)},
+    )

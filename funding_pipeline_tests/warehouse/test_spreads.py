@@ -16,6 +16,7 @@ from funding_pipeline.warehouse.opportunities import refresh_opportunities, repl
 from funding_pipeline.warehouse.spreads import refresh
 from funding_pipeline_tests.transforms.hour_by_hour import HOUR, Row, at, series, settlements_frame
 from funding_pipeline_tests.transforms.pairs_hour_by_hour import WINDOWS, slow_log, spreads
+from funding_pipeline_tests.warehouse.stored import hold
 from funding_pipeline_tests.warehouse.world import memory, rows
 
 TEN_MINUTES = timedelta(minutes=10)
@@ -249,9 +250,11 @@ def test_thin_price_apart_and_held(two: duckdb.DuckDBPyConnection) -> None:
     estimate(two, 2, at(239.9), mark=1.0, interest=1e5)
     estimate(two, 3, at(239.9), mark=1000.0)
     found = []
-    for held, price in (((), 1000.0), ((), 1040.0), (("bybit",), 1040.0)):
+    for held, price in ((False, 1000.0), (False, 1040.0), (True, 1040.0)):
         two.execute("UPDATE base.predicted_rates SET mark_price = ? WHERE market_id = 3", [price])
-        refresh(two, now=NOW, markets=[], held=held)
+        if held:
+            hold(two, "bybit")
+        refresh(two, now=NOW, markets=[])
         found += rows(two, "SELECT DISTINCT reason FROM spread_exclusions")
     assert found == [("thin",), ("price apart",), ("held",)]
 
@@ -290,10 +293,9 @@ def go(
     connection: duckdb.DuckDBPyConnection,
     hour: int,
     markets: Mapping[int, Sequence[Row]] = THREE,
-    **more: Any,
 ) -> None:
     settle(connection, up_to(hour, markets))
-    refresh(connection, now=at(hour) + TEN_MINUTES, markets=[], **more)
+    refresh(connection, now=at(hour) + TEN_MINUTES, markets=[])
 
 
 def stored(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
@@ -351,8 +353,10 @@ def test_another_asset_quote_rule_or_held_exchange_makes_its_pairs_anew(
     three.execute("UPDATE base.markets SET asset = 'AAA', quote = 'USDC' WHERE market_id = 4")
     go(three, 322)
     same_as_replayed(three, 322)
-    go(three, 322, held=["okx"])
+    hold(three, "okx")
+    go(three, 322)
     same_as_replayed(three, 322, held=["okx"])
+    three.execute("DELETE FROM holds")
     go(three, 320)
     assert stored(three)["opened"].to_list()[: len(before)] == before["opened"].to_list()
     rule = Rule(open_above=0.5, close_below=0.1)
