@@ -95,6 +95,12 @@ def open_once(database: Database, out: Lines) -> None:
 def derive_and_publish(database: Database) -> None:
     """Bring everybody's data up to date with what was merged, and say so."""
     derivation = derive(database, now=utc_now())
+    for hold in derivation.held:
+        click.echo(
+            f"HELD: {hold.exchange} is left out, {hold.mistake}: {hold.detail}. "
+            f"See `funding release --help`.",
+            err=True,
+        )
     if derivation.markets:
         click.echo(
             f"derived {derivation.daily_rows:,} daily and {derivation.average_rows:,} average rows "

@@ -82,7 +82,7 @@ def lacks(
     days = last_days(now)
     reach_ms = milliseconds(now) - tick_reach_ms
     rows = connection.execute(
-        """SELECT exchange, market, listed_at FROM markets
+        """SELECT exchange, market, listed_at FROM base.markets
         WHERE status = 'live' AND exchange IN (SELECT unnest(CAST(? AS VARCHAR[])))""",
         [list(exchanges)],
     ).fetchall()

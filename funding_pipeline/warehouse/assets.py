@@ -31,7 +31,7 @@ def settle_assets(connection: duckdb.DuckDBPyConnection, now: datetime) -> int:
 def settle_new(connection: duckdb.DuckDBPyConnection, exchange: str, now: datetime) -> None:
     """Give keys to an exchange's markets that have none yet; inside the caller's transaction."""
     if connection.execute(
-        "SELECT 1 FROM markets WHERE exchange = ? AND asset_by IS NULL LIMIT 1", [exchange]
+        "SELECT 1 FROM base.markets WHERE exchange = ? AND asset_by IS NULL LIMIT 1", [exchange]
     ).fetchall():
         _settle(connection, now, exchange=exchange)
 
@@ -51,7 +51,7 @@ WITH latest AS (
            m.doubted_since,
            CASE WHEN m.status = 'live' AND (contains(m.quote, 'USD') OR m.quote = 'DAI')
                 THEN l.mark / m.multiplier END AS unit_price
-    FROM markets m LEFT JOIN latest l USING (market_id)
+    FROM base.markets m LEFT JOIN latest l USING (market_id)
 ), busy AS (
     SELECT symbol FROM quotes GROUP BY symbol
     HAVING bool_or(asset_by IS NULL) OR bool_or(asset_by = 'name' AND unit_price IS NOT NULL)
@@ -62,7 +62,7 @@ WITH latest AS (
             THEN CAST($tight AS DOUBLE) ELSE CAST($factor AS DOUBLE) END
 ), chosen AS (
     SELECT symbol FROM busy WHERE $exchange IS NULL OR symbol IN (
-        SELECT symbol FROM markets WHERE exchange = $exchange AND asset_by IS NULL)
+        SELECT symbol FROM base.markets WHERE exchange = $exchange AND asset_by IS NULL)
 )
 FROM quotes SEMI JOIN chosen USING (symbol) ORDER BY symbol, market_id"""
 
@@ -164,7 +164,7 @@ def _store(
         decided = pl.DataFrame(changed, schema=_DECIDED, orient="row")
         with visible(connection, "decided", decided):
             connection.execute(
-                """UPDATE markets SET asset = d.asset, asset_by = d.asset_by,
+                """UPDATE base.markets SET asset = d.asset, asset_by = d.asset_by,
                     doubted_since = d.doubted_since
                 FROM decided d WHERE markets.market_id = d.market_id"""
             )

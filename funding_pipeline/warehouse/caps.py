@@ -15,7 +15,7 @@ import polars as pl
 
 _CHANGED = """SELECT m.market_id, m.last_seen AS since, m.rate_cap, m.rate_floor,
         c.market_id IS NULL AS is_first
-    FROM markets m LEFT JOIN (
+    FROM base.markets m LEFT JOIN (
         FROM base.rate_caps
         QUALIFY row_number() OVER (PARTITION BY market_id ORDER BY since DESC) = 1
     ) c USING (market_id)

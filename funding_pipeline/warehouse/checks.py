@@ -42,7 +42,7 @@ def window_facts(
                   count(*) FILTER (date_trunc('hour', s.funding_time) <> s.funding_time
                                    OR s.lag_ms < -5000 OR s.lag_ms > 1800000),
                   count(*) FILTER (abs(s.rate) > $bound OR NOT isfinite(s.rate))
-        FROM settlements s JOIN markets m USING (market_id)
+        FROM settlements s JOIN base.markets m USING (market_id)
         WHERE m.exchange = $exchange AND s.funding_time >= $start AND s.funding_time < $end""",
         bounds | {"bound": spec.max_abs_rate},
     ).fetchall()[0]
@@ -55,7 +55,7 @@ def window_facts(
         """WITH live AS (
             SELECT market, greatest(CAST($start AS TIMESTAMP), coalesce(listed_at, $start)) AS a,
                    least(CAST($end AS TIMESTAMP), coalesce(delisted_at, $end)) AS b
-            FROM markets WHERE exchange = $exchange
+            FROM base.markets WHERE exchange = $exchange
               -- When a market left that was never seen alive is not known.
               AND delisted_at IS DISTINCT FROM first_seen
         )

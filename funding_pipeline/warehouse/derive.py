@@ -22,6 +22,7 @@ from funding_pipeline.warehouse import signals
 from funding_pipeline.warehouse.caps import declared_caps, observe_caps
 from funding_pipeline.warehouse.chosen_windows import owe_chosen_windows
 from funding_pipeline.warehouse.database import Database, transaction, visible
+from funding_pipeline.warehouse.holds import Hold, held, hold_faulty
 from funding_pipeline.warehouse.lives import market_lives
 from funding_pipeline.warehouse.statistics import refresh_statistics
 
@@ -33,7 +34,8 @@ _AFTER = timedelta(days=2)
 @dataclass(slots=True)
 class Derivation:
     """What was derived: markets and days that were owed, rows written, seconds. `statistics` counts
-    rows by part, `broken` tells of parts that failed and stand as before.
+    rows by part, `broken` tells of parts that failed and stand as before, `held` which exchanges
+    were left out.
     """
 
     markets: int = 0
@@ -43,11 +45,15 @@ class Derivation:
     signal_rows: int = 0
     statistics: dict[str, int] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
+    held: list[Hold] = field(default_factory=list)
     seconds: float = 0.0
 
 
 def derive(database: Database, *, now: datetime) -> Derivation:
-    """Work off everything that is owed at the start. `now` is naive UTC."""
+    """Work off everything that is owed at the start. `now` is naive UTC.
+
+    Exchanges that a canary finds at fault are held first; what held exchanges owe stays owed.
+    """
     started = time.monotonic()
     done = Derivation()
     with database.open() as connection:
@@ -55,8 +61,11 @@ def derive(database: Database, *, now: datetime) -> Derivation:
             owe_chosen_windows(connection, database.windows, now)
             _owe_ended_days(connection, now)
             observe_caps(connection, now)
+            hold_faulty(connection, now=now)
+            done.held = held(connection)
         owed = connection.execute(
-            """SELECT market_id, min(day), max(day), count(*) FROM dirty_days
+            """SELECT market_id, min(day), max(day), count(*)
+            FROM dirty_days SEMI JOIN markets USING (market_id)
             GROUP BY market_id ORDER BY market_id"""
         ).fetchall()
     for chunk in _chunks(owed, timedelta(hours=max(database.windows.values()))):
@@ -152,7 +161,7 @@ def _settled(connection: duckdb.DuckDBPyConnection, points: pl.DataFrame) -> pl.
     """
     with visible(connection, "points", points):
         frame: pl.DataFrame = connection.sql(
-            """SELECT p.* FROM points p JOIN markets m USING (market_id)
+            """SELECT p.* FROM points p JOIN base.markets m USING (market_id)
             WHERE p.as_of <= m.last_settlement"""
         ).pl()
     return frame
@@ -191,9 +200,9 @@ def _replace_latest(connection: duckdb.DuckDBPyConnection, markets: list[int]) -
     connection.execute(
         f"""INSERT INTO base.latest_rates
         SELECT s.market_id, s.funding_time, s.rate, s.interval_hours, s.mark_price
-        FROM settlements s JOIN markets m USING (market_id)
+        FROM settlements s JOIN base.markets m USING (market_id)
         WHERE s.{chosen} AND s.funding_time = m.last_settlement AND s.funding_time >=
-            (SELECT min(last_settlement) FROM markets WHERE {chosen})""",
+            (SELECT min(last_settlement) FROM base.markets WHERE {chosen})""",
         [markets, markets],
     )
 

@@ -62,7 +62,7 @@ def record_estimates(
             """INSERT INTO base.predicted_rates BY NAME
             SELECT m.market_id, CAST($observed_at AS TIMESTAMP) AS observed_at,
                    s.* EXCLUDE (market)
-            FROM sample s JOIN markets m USING (market) WHERE m.exchange = $exchange
+            FROM sample s JOIN base.markets m USING (market) WHERE m.exchange = $exchange
             ORDER BY m.market_id""",
             {"exchange": exchange, "observed_at": observed_at},
         ).fetchall()[0][0]
@@ -78,7 +78,7 @@ def sampled_settlements(
     """
     rows = connection.execute(
         """SELECT m.market, p.observed_at, p.raw_rate, p.interval_hours, p.mark_price
-        FROM base.predicted_rates p JOIN markets m USING (market_id)
+        FROM base.predicted_rates p JOIN base.markets m USING (market_id)
         WHERE m.exchange = ? AND p.observed_at BETWEEN ? AND ? ORDER BY p.observed_at""",
         [spec.name, timestamp(window.start_ms - SAMPLE_MS), timestamp(window.end_ms)],
     ).fetchall()

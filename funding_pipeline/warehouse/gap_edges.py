@@ -25,15 +25,16 @@ _EDGES = """
 WITH spans AS (
     SELECT m.market_id, min(c.from_time) AS asked_from, max(c.to_time) AS asked_to,
            min(c.from_time) FILTER (m.first_settlement BETWEEN c.from_time AND c.to_time) AS holding
-    FROM markets m JOIN collected_windows c USING (exchange, market) GROUP BY m.market_id
+    FROM base.markets m JOIN collected_windows c USING (exchange, market) GROUP BY m.market_id
 ), lone AS (
     SELECT m.market_id, max(c.to_time) AS lone_from, any_value(s.holding) AS lone_to
-    FROM markets m JOIN spans s USING (market_id) JOIN collected_windows c USING (exchange, market)
+    FROM base.markets m JOIN spans s USING (market_id)
+    JOIN collected_windows c USING (exchange, market)
     WHERE m.listed_at IS NULL AND c.to_time < s.holding GROUP BY m.market_id
 )
 SELECT m.market_id, m.status, m.interval_hours, m.listed_at, m.first_seen, m.delisted_at,
        m.first_settlement, m.last_settlement, s.asked_from, s.asked_to, l.lone_from, l.lone_to
-FROM markets m LEFT JOIN spans s USING (market_id) LEFT JOIN lone l USING (market_id)
+FROM base.markets m LEFT JOIN spans s USING (market_id) LEFT JOIN lone l USING (market_id)
 ORDER BY m.market_id"""
 
 

@@ -42,7 +42,7 @@ def tell(
             """INSERT INTO events
             WITH rows AS (
                 SELECT m.exchange, m.market, t.*, g.reason
-                FROM told t JOIN markets m USING (market_id)
+                FROM told t JOIN base.markets m USING (market_id)
                 JOIN base.gaps g ON g.market_id = t.market_id AND
                     t.first_missing BETWEEN g.first_missing AND g.last_missing
                 QUALIFY row_number() OVER (PARTITION BY t.market_id, t.first_missing

@@ -33,7 +33,7 @@ WITH open_gaps AS (
     SELECT g.market_id, g.first_missing, g.last_missing, m.exchange, m.market,
            e.exchange IS NOT NULL AS known, e.kind = 'recorded' AS recorded,
            g.last_missing < e.kept_since AS too_old
-    FROM base.gaps g JOIN markets m USING (market_id) LEFT JOIN rules e USING (exchange)
+    FROM base.gaps g JOIN base.markets m USING (market_id) LEFT JOIN rules e USING (exchange)
     WHERE g.state = 'open' AND m.exchange = coalesce($exchange, m.exchange)
 ), answered AS (
     SELECT o.* FROM open_gaps o SEMI JOIN collected_windows c
@@ -44,12 +44,12 @@ WITH open_gaps AS (
     UNION SELECT exchange, last_missing FROM answered
 ), lacking AS (
     SELECT h.exchange, h.hour, count(*) AS markets
-    FROM hours h JOIN markets m USING (exchange) JOIN base.gaps g ON g.market_id = m.market_id
+    FROM hours h JOIN base.markets m USING (exchange) JOIN base.gaps g ON g.market_id = m.market_id
         AND g.state IN ('open', 'given up') AND h.hour BETWEEN g.first_missing AND g.last_missing
     GROUP BY ALL
 ), settled AS (
     SELECT h.exchange, h.hour, count(*) AS markets
-    FROM settlements s JOIN markets m USING (market_id)
+    FROM settlements s JOIN base.markets m USING (market_id)
     JOIN hours h ON h.exchange = m.exchange AND h.hour = s.funding_time
     WHERE s.funding_time BETWEEN (SELECT min(hour) FROM hours) AND (SELECT max(hour) FROM hours)
     GROUP BY ALL

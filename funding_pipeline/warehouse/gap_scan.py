@@ -54,7 +54,7 @@ def changed_since(connection: duckdb.DuckDBPyConnection, watermark: datetime) ->
 def whole_histories(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """Per market the span of all its settlements."""
     frame: pl.DataFrame = connection.sql(
-        """SELECT market_id, first_settlement AS low, last_settlement AS high FROM markets
+        """SELECT market_id, first_settlement AS low, last_settlement AS high FROM base.markets
         WHERE last_settlement IS NOT NULL ORDER BY market_id"""
     ).pl()
     return frame
@@ -84,7 +84,7 @@ def _with_neighbours(connection: duckdb.DuckDBPyConnection, spans: pl.DataFrame)
             SELECT p.market_id, p.low, p.high, m.first_settlement, m.last_settlement,
                    max(s.funding_time) FILTER (s.funding_time < p.low) AS before,
                    min(s.funding_time) FILTER (s.funding_time > p.high) AS after
-            FROM spans p JOIN markets m USING (market_id) LEFT JOIN (
+            FROM spans p JOIN base.markets m USING (market_id) LEFT JOIN (
                 FROM settlements WHERE funding_time BETWEEN (SELECT min(low) FROM spans) - $near
                                                    AND (SELECT max(high) FROM spans) + $near
             ) s ON s.market_id = p.market_id AND (
@@ -144,7 +144,7 @@ def absences(connection: duckdb.DuckDBPyConnection) -> dict[int, list[Window]]:
         """SELECT market_id, gone, back FROM (
             SELECT m.market_id, e.kind, e.happened AS back,
                    lag(e.happened) OVER w AS gone, lag(e.kind) OVER w AS before
-            FROM events e JOIN markets m USING (exchange, market)
+            FROM events e JOIN base.markets m USING (exchange, market)
             WHERE e.kind IN ('delisted', 'unlisted', 'relisted')
             WINDOW w AS (PARTITION BY m.market_id ORDER BY e.happened)
         ) WHERE kind = 'relisted' AND before <> 'relisted' ORDER BY market_id, gone"""

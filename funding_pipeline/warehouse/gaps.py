@@ -113,7 +113,7 @@ def _unclosed(connection: duckdb.DuckDBPyConnection) -> dict[int, list[GapRow]]:
 def _outer(connection: duckdb.DuckDBPyConnection) -> dict[int, tuple[int, int]]:
     """First and last settlement of the markets that have any."""
     rows = connection.execute(
-        """SELECT market_id, first_settlement, last_settlement FROM markets
+        """SELECT market_id, first_settlement, last_settlement FROM base.markets
         WHERE last_settlement IS NOT NULL"""
     ).fetchall()
     return {m: (milliseconds(first), milliseconds(last)) for m, first, last in rows}

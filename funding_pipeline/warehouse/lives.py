@@ -20,9 +20,9 @@ def market_lives(connection: duckdb.DuckDBPyConnection, markets: Sequence[int]) 
                 THEN m.first_settlement - to_hours(CAST(coalesce(m.interval_hours, 1) AS INTEGER))
             END) AS live_from,
             m.delisted_at AS live_to
-        FROM markets m LEFT JOIN (
+        FROM base.markets m LEFT JOIN (
             SELECT m.market_id, min(c.from_time) AS asked_from
-            FROM markets m JOIN collected_windows c USING (exchange, market)
+            FROM base.markets m JOIN collected_windows c USING (exchange, market)
             WHERE m.first_settlement BETWEEN c.from_time AND c.to_time GROUP BY m.market_id
         ) w USING (market_id)
         WHERE m.market_id IN (SELECT unnest(CAST($markets AS INTEGER[])))""",

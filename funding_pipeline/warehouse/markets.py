@@ -81,28 +81,29 @@ _RECORD = (
     """INSERT INTO events
     SELECT $now, CASE l.status WHEN 'live' THEN 'relisted' ELSE l.status END, $exchange, l.market,
            m.status || ' -> ' || l.status, NULL
-    FROM listed l JOIN markets m USING (market)
+    FROM listed l JOIN base.markets m USING (market)
     WHERE m.exchange = $exchange AND m.status <> l.status""",
     # Not for the first list, nor for a market that was listed long before it was first seen.
     """INSERT INTO events
     SELECT $now, 'listed', $exchange, l.market,
            coalesce('listed at ' || l.listed_at, 'new in the exchange''s list'), NULL
-    FROM listed l, (SELECT max(last_seen) AS seen FROM markets WHERE exchange = $exchange) before
+    FROM listed l,
+         (SELECT max(last_seen) AS seen FROM base.markets WHERE exchange = $exchange) before
     WHERE l.status = 'live' AND coalesce(l.listed_at, $now) > before.seen - INTERVAL 1 DAY
-      AND l.market NOT IN (SELECT market FROM markets WHERE exchange = $exchange)
+      AND l.market NOT IN (SELECT market FROM base.markets WHERE exchange = $exchange)
     ORDER BY l.market""",
     # A class that was not told before is no change.
     """INSERT INTO events
     SELECT $now, 'identity changed', $exchange, m.market,
            m.symbol || ' x ' || m.multiplier || coalesce(' ' || m.asset_class, '') || ' -> '
            || i.symbol || ' x ' || i.multiplier || coalesce(' ' || i.asset_class, ''), NULL
-    FROM identities i JOIN markets m USING (market)
+    FROM identities i JOIN base.markets m USING (market)
     WHERE m.exchange = $exchange AND (m.symbol <> i.symbol OR m.multiplier <> i.multiplier
         OR m.asset_class <> i.asset_class)""",
     """INSERT INTO events
     SELECT $now, 'interval changed', $exchange, l.market,
            i.interval_hours || ' h -> ' || l.interval_hours || ' h', NULL
-    FROM listed l JOIN markets m USING (market) JOIN (
+    FROM listed l JOIN base.markets m USING (market) JOIN (
         SELECT market_id, arg_max(interval_hours, observed_from) AS interval_hours
         FROM market_intervals GROUP BY market_id
     ) i USING (market_id)
@@ -114,20 +115,20 @@ _RECORD = (
                    THEN 'cap ' || m.rate_cap || ' -> ' || l.rate_cap END,
                CASE WHEN m.rate_floor <> l.rate_floor
                    THEN 'floor ' || m.rate_floor || ' -> ' || l.rate_floor END), NULL
-    FROM listed l JOIN markets m USING (market)
+    FROM listed l JOIN base.markets m USING (market)
     WHERE m.exchange = $exchange
       AND (m.rate_cap <> l.rate_cap OR m.rate_floor <> l.rate_floor)""",
     """INSERT INTO events
     SELECT $now, 'unlisted', $exchange, market, 'gone from the exchange''s list', NULL
-    FROM markets
+    FROM base.markets
     WHERE exchange = $exchange AND status = 'live' AND market NOT IN (SELECT market FROM listed)""",
     # An interval that is no longer told, or whose market has left, is claimed no further.
     """UPDATE market_intervals SET observed_to = m.last_seen
-    FROM markets m LEFT JOIN listed l USING (market)
+    FROM base.markets m LEFT JOIN listed l USING (market)
     WHERE market_intervals.market_id = m.market_id AND m.exchange = $exchange
       AND observed_to IS NULL AND market_intervals.interval_hours IS DISTINCT FROM l.interval_hours
       """,
-    """UPDATE markets SET
+    """UPDATE base.markets SET
         status = l.status, interval_hours = l.interval_hours,
         rate_cap = l.rate_cap, rate_floor = l.rate_floor,
         listed_at = coalesce(l.listed_at, markets.listed_at), last_seen = $now,
@@ -136,7 +137,7 @@ _RECORD = (
         asset_by = CASE WHEN markets.status <> 'live' AND l.status = 'live' AND asset_by = 'price'
                    THEN 'name' ELSE asset_by END
     FROM listed l WHERE markets.exchange = $exchange AND markets.market = l.market""",
-    """UPDATE markets SET
+    """UPDATE base.markets SET
         symbol = i.symbol, multiplier = i.multiplier, quote = i.quote, settle = i.settle,
         asset_class = i.asset_class,
         asset = CASE WHEN markets.symbol = i.symbol AND markets.multiplier = i.multiplier
@@ -147,17 +148,17 @@ _RECORD = (
     WHERE markets.exchange = $exchange AND markets.market = i.market AND
         (markets.symbol, markets.multiplier, markets.quote, markets.settle, markets.asset_class)
         IS DISTINCT FROM (i.symbol, i.multiplier, i.quote, i.settle, i.asset_class)""",
-    """UPDATE markets SET status = 'unlisted', delisted_at = $now
+    """UPDATE base.markets SET status = 'unlisted', delisted_at = $now
     WHERE exchange = $exchange AND status = 'live' AND market NOT IN (SELECT market FROM listed)""",
-    """INSERT INTO markets BY NAME
+    """INSERT INTO base.markets BY NAME
     SELECT CAST(nextval('market_ids') AS INTEGER) AS market_id, $exchange AS exchange, l.*,
            i.* EXCLUDE (market, asset), $now AS first_seen, $now AS last_seen,
            CASE WHEN l.status = 'live' THEN NULL ELSE CAST($now AS TIMESTAMP) END AS delisted_at
     FROM listed l JOIN identities i USING (market)
-    WHERE l.market NOT IN (SELECT market FROM markets WHERE exchange = $exchange)
+    WHERE l.market NOT IN (SELECT market FROM base.markets WHERE exchange = $exchange)
     ORDER BY l.market""",
     # A correction fixes the key; without it the key is decided anew.
-    """UPDATE markets SET
+    """UPDATE base.markets SET
         asset = i.asset, asset_by = CASE WHEN i.asset IS NOT NULL THEN 'correction' END
     FROM identities i
     WHERE markets.exchange = $exchange AND markets.market = i.market AND
@@ -165,7 +166,7 @@ _RECORD = (
         ELSE (markets.asset, asset_by) IS DISTINCT FROM (i.asset, 'correction') END""",
     """INSERT INTO market_intervals
     SELECT m.market_id, l.interval_hours, $now, NULL
-    FROM listed l JOIN markets m USING (market)
+    FROM listed l JOIN base.markets m USING (market)
     WHERE m.exchange = $exchange AND l.interval_hours IS NOT NULL AND NOT EXISTS (
         FROM market_intervals i WHERE i.market_id = m.market_id AND i.observed_to IS NULL)""",
 )
@@ -175,7 +176,7 @@ def known_markets(connection: duckdb.DuckDBPyConnection, exchange: str) -> dict[
     """The exchange's markets by native symbol."""
     rows = connection.execute(
         """SELECT market_id, market, status = 'live', interval_hours, listed_at, last_settlement
-        FROM markets WHERE exchange = ? ORDER BY market_id""",
+        FROM base.markets WHERE exchange = ? ORDER BY market_id""",
         [exchange],
     ).fetchall()
     return {
@@ -198,7 +199,7 @@ def observations(
     rows = connection.execute(
         """SELECT i.market_id, i.observed_from, coalesce(i.observed_to, m.last_seen),
                   i.interval_hours
-        FROM market_intervals i JOIN markets m USING (market_id)
+        FROM market_intervals i JOIN base.markets m USING (market_id)
         WHERE m.exchange = ? ORDER BY i.market_id, i.observed_from""",
         [exchange],
     ).fetchall()

@@ -131,12 +131,12 @@ def _merge_settlements(
             """INSERT INTO dirty_days
             SELECT DISTINCT m.market_id, CAST(m.last_settlement - INTERVAL 1 HOUR AS DATE),
                    CAST(? AS TIMESTAMP)
-            FROM batch b JOIN markets m USING (market_id)
+            FROM batch b JOIN base.markets m USING (market_id)
             WHERE b.fate = 'new' AND b.funding_time > m.last_settlement""",
             [now],
         )
         connection.execute(
-            """UPDATE markets SET
+            """UPDATE base.markets SET
                 first_settlement = least(coalesce(first_settlement, b.first), b.first),
                 last_settlement = greatest(coalesce(last_settlement, b.last), b.last)
             FROM (SELECT market_id, min(funding_time) AS first, max(funding_time) AS last
@@ -180,7 +180,7 @@ def _revise(connection: duckdb.DuckDBPyConnection, load_id: int, now: datetime) 
         SELECT ?, 'revised', m.exchange, m.market,
                count(*) || ' settlement(s), ' || min(b.funding_time) || ' .. '
                || max(b.funding_time) || ': ' || string_agg(DISTINCT b.fate, ', '), ?
-        FROM batch b JOIN markets m USING (market_id)
+        FROM batch b JOIN base.markets m USING (market_id)
         WHERE b.fate IN ('exchange', 'reinterpreted') GROUP BY m.exchange, m.market""",
         [now, load_id],
     )

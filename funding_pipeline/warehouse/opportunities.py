@@ -162,6 +162,6 @@ def _fees(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     frame: pl.DataFrame = connection.sql(
         """SELECT m.market_id, taker,
             coalesce(CAST(valid_from AS TIMESTAMP), TIMESTAMP '1970-01-01') AS valid_from
-        FROM base.fees f JOIN markets m USING (exchange)"""
+        FROM base.fees f JOIN base.markets m USING (exchange)"""
     ).pl()
     return frame.cast(TAKER_FEES)  # type: ignore[arg-type]

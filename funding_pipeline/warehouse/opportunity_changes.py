@@ -36,7 +36,7 @@ def keys(connection: duckdb.DuckDBPyConnection, held: Collection[str]) -> pl.Dat
     frame: pl.DataFrame = connection.sql(
         """SELECT market_id, exchange, last_settlement, quote, CASE WHEN exchange NOT IN
             (SELECT unnest(CAST($held AS VARCHAR[]))) THEN asset END AS asset
-        FROM markets WHERE last_settlement IS NOT NULL ORDER BY market_id""",
+        FROM base.markets WHERE last_settlement IS NOT NULL ORDER BY market_id""",
         params={"held": sorted(held)},
     ).pl()
     return frame.select(
@@ -50,7 +50,7 @@ def keys(connection: duckdb.DuckDBPyConnection, held: Collection[str]) -> pl.Dat
 # Of the exchanges that the log knows: a new one does not make it anew.
 _FEES_DIGEST = """SELECT coalesce(bit_xor(hash(exchange, valid_from, valid_to, taker)), 0)
     FROM base.fees WHERE exchange IN
-        (SELECT exchange FROM markets JOIN base.opportunity_markets USING (market_id))"""
+        (SELECT exchange FROM base.markets JOIN base.opportunity_markets USING (market_id))"""
 
 
 def span(

@@ -35,9 +35,13 @@ class Owed:
 
 
 def owed(connection: duckdb.DuckDBPyConnection, *, now: datetime) -> Owed:
-    """What derived tables owe. Loads that began half a day ago and never ended are dead."""
+    """What derived tables owe, but for held exchanges: theirs waits for the release.
+
+    Loads that began half a day ago and never ended are dead.
+    """
     days, oldest, newest = connection.execute(
-        "SELECT count(*), min(since), max(since) FROM dirty_days"
+        """SELECT count(*), min(since), max(since)
+        FROM dirty_days SEMI JOIN markets USING (market_id)"""
     ).fetchall()[0]
     running: int = connection.execute(
         "SELECT count(*) FROM loads WHERE ended IS NULL AND started > ?", [now - DEAD_LOAD]

@@ -63,7 +63,7 @@ def sent_beside(
     found: dict[str, Sent] = {}
     for market, time, rate, hours in connection.execute(
         """SELECT m.market, s.funding_time, s.rate, s.interval_hours
-        FROM settlements s JOIN markets m USING (market_id)
+        FROM settlements s JOIN base.markets m USING (market_id)
         WHERE s.source = 'api' AND s.funding_time BETWEEN ? AND ? AND m.exchange = ?
           AND m.market IN (SELECT unnest(CAST(? AS VARCHAR[])))""",
         [

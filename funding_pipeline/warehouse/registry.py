@@ -115,7 +115,7 @@ def _stored(
 ) -> Identities:
     rows = connection.execute(
         f"""SELECT m.market, {", ".join(f"t.{name}" for name in columns)}
-        FROM base.{table} t JOIN markets m USING (market_id)
+        FROM base.{table} t JOIN base.markets m USING (market_id)
         WHERE m.exchange = ? ORDER BY m.market, t.valid_from NULLS FIRST""",
         [exchange],
     ).fetchall()
@@ -147,14 +147,14 @@ def _replace(
     if changed:
         with visible(connection, "changed", _frame(changed, columns)):
             connection.execute(
-                f"""DELETE FROM base.{table} USING changed c JOIN markets m USING (market)
+                f"""DELETE FROM base.{table} USING changed c JOIN base.markets m USING (market)
                 WHERE {table}.market_id = m.market_id AND m.exchange = ?""",
                 [exchange],
             )
             connection.execute(
                 f"""INSERT INTO base.{table} BY NAME
                 SELECT m.market_id, c.* EXCLUDE (market)
-                FROM changed c JOIN markets m USING (market) WHERE m.exchange = ?
+                FROM changed c JOIN base.markets m USING (market) WHERE m.exchange = ?
                 ORDER BY m.market_id, c.valid_from NULLS FIRST""",
                 [exchange],
             )

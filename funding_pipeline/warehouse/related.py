@@ -54,7 +54,8 @@ def _lasting(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> int:
     """How many markets cover 0.8 of the window, by the stamps in it."""
     number: int = connection.execute(
         """SELECT count(*) FROM (
-            SELECT market_id FROM settlements WHERE funding_time > ? AND funding_time <= ?
+            SELECT market_id FROM settlements SEMI JOIN markets USING (market_id)
+            WHERE funding_time > ? AND funding_time <= ?
             GROUP BY market_id HAVING sum(covered_hours) >= ?)""",
         [as_of - _WINDOW, as_of, alike.LEAST_HOURS],
     ).fetchall()[0][0]
@@ -63,7 +64,8 @@ def _lasting(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> int:
 
 def _settlements(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> pl.DataFrame:
     frame: pl.DataFrame = connection.sql(
-        """SELECT market_id, funding_time, rate, interval_hours, covered_hours FROM settlements
+        """SELECT market_id, funding_time, rate, interval_hours, covered_hours
+        FROM settlements SEMI JOIN markets USING (market_id)
         WHERE funding_time > CAST($first AS TIMESTAMP) AND funding_time < CAST($last AS TIMESTAMP)
         """,
         params={"first": as_of - _WINDOW, "last": as_of + _LONGEST_INTERVAL},

@@ -65,7 +65,7 @@ def due(
     with visible(connection, "exchanges", kept):
         rows = connection.execute(
             f"""SELECT m.exchange, m.market, g.first_missing, g.missing, g.interval_hours
-            FROM base.gaps g JOIN markets m USING (market_id) JOIN exchanges USING (exchange)
+            FROM base.gaps g JOIN base.markets m USING (market_id) JOIN exchanges USING (exchange)
             LEFT JOIN (
                 SELECT exchange, market, max(to_time) AS asked_to FROM collected_windows
                 GROUP BY exchange, market
@@ -134,7 +134,7 @@ def record_answers(
                        || ', ' || any_value(a.answer) || CASE
                            WHEN min(a.start) > TIMESTAMP '1970-01-01' THEN ' in ' || min(a.start)
                                || ' .. ' || max(a.until) ELSE '' END AS answer
-                FROM base.gaps g JOIN markets m USING (market_id) JOIN asked a USING (market)
+                FROM base.gaps g JOIN base.markets m USING (market_id) JOIN asked a USING (market)
                 WHERE g.state = 'open' AND m.exchange = $exchange
                   AND a.start <= g.last_missing AND a.until > g.first_missing
                   AND NOT EXISTS (FROM settlements s WHERE s.market_id = g.market_id
@@ -152,7 +152,7 @@ def _give_up(
     connection: duckdb.DuckDBPyConnection, exchange: str, load_id: int, now: datetime
 ) -> int:
     vain = """state = 'open' AND asked_times >= $times AND last_asked - first_asked >= $long
-        AND market_id IN (SELECT market_id FROM markets WHERE exchange = $exchange)"""
+        AND market_id IN (SELECT market_id FROM base.markets WHERE exchange = $exchange)"""
     parameters = {"times": EMPTY_ANSWERS, "long": AT_LEAST, "exchange": exchange}
     lost = connection.execute(
         f"SELECT market_id, first_missing, last_missing, missing FROM base.gaps WHERE {vain}",
@@ -172,7 +172,7 @@ def ask_again(
 ) -> int:
     """Open again what was given up after empty answers; returns how many gaps."""
     chosen = f"""state = 'given up' AND reason NOT IN {FINAL} AND market_id IN (
-        SELECT market_id FROM markets
+        SELECT market_id FROM base.markets
         WHERE exchange IN (SELECT unnest(CAST($exchanges AS VARCHAR[]))))"""
     parameters = {"exchanges": list(exchanges)}
     reopened = connection.execute(

@@ -49,7 +49,7 @@ def refresh(connection: duckdb.DuckDBPyConnection, *, now: datetime, markets: Se
     written. Inside the caller's transaction. `now` plays no part: figures end with settlements.
     """
     newest: pl.DataFrame = connection.sql(
-        """SELECT market_id, last_settlement AS as_of FROM markets
+        """SELECT market_id, last_settlement AS as_of FROM base.markets
         WHERE last_settlement IS NOT NULL
           AND market_id IN (SELECT unnest(CAST($markets AS INTEGER[])))
         ORDER BY last_settlement, market_id""",

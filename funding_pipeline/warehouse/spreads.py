@@ -16,6 +16,7 @@ from funding_pipeline.transforms.measures import floor_hour
 from funding_pipeline.transforms.pair_windows import GRID_HOURS
 from funding_pipeline.transforms.spreads import MARKETS, Floors, spreads
 from funding_pipeline.warehouse.database import visible
+from funding_pipeline.warehouse.holds import held as held_exchanges
 from funding_pipeline.warehouse.opportunities import refresh_opportunities
 
 FLOORS = Floors()
@@ -34,16 +35,16 @@ def refresh(
     *,
     now: datetime,
     markets: Sequence[int],
-    held: Collection[str] = (),
     floors: Floors = FLOORS,
 ) -> int:
     """Make all spreads of `now` (naive UTC) anew and bring the opportunities up to its hour;
-    returns the rows written. Inside the caller's transaction. `held`: exchanges to leave out.
+    returns the rows written. Inside the caller's transaction. Held exchanges are left out.
 
     `markets` is not used: ages, prices and open interest change for every pair in every hour, and
     the log finds by itself what changed.
     """
     del markets
+    held = {hold.exchange for hold in held_exchanges(connection)}
     _replace_fees(connection)
     span = {"first": floor_hour(now) - timedelta(hours=GRID_HOURS - 1), "last": floor_hour(now)}
     _replace_legs(connection, now, span)
@@ -68,7 +69,7 @@ def refresh(
 
 
 def _replace_fees(connection: duckdb.DuckDBPyConnection) -> None:
-    exchanges = connection.execute("SELECT DISTINCT exchange FROM markets").fetchall()
+    exchanges = connection.execute("SELECT DISTINCT exchange FROM base.markets").fetchall()
     with visible(connection, "eras", fee_eras(shipped_fees(), (name for (name,) in exchanges))):
         connection.execute("DELETE FROM base.fees")
         connection.execute("INSERT INTO base.fees BY NAME FROM eras")
@@ -104,7 +105,7 @@ def _replace_legs(
         SELECT m.market_id, s.interval_hours, s.last_settlement,
             p.mark / m.multiplier AS unit_price, p.priced_at,
             l.open_interest_usd, l.volume_24h_usd, f.maker, f.taker, f.assumed AS fees_assumed
-        FROM settled s JOIN markets m USING (market_id)
+        FROM settled s JOIN base.markets m USING (market_id)
         JOIN base.fees f ON f.exchange = m.exchange
             AND coalesce(f.valid_from <= CAST($now AS DATE), true)
             AND coalesce(f.valid_to > CAST($now AS DATE), true)
@@ -120,7 +121,7 @@ def _markets(connection: duckdb.DuckDBPyConnection, held: Collection[str]) -> pl
             m.status = 'live' AS listed, m.doubted_since IS NOT NULL AS doubted,
             m.exchange IN (SELECT unnest(CAST($held AS VARCHAR[]))) AS held,
             l.unit_price, l.priced_at, l.open_interest_usd, l.volume_24h_usd
-        FROM base.spread_legs l JOIN markets m USING (market_id) ORDER BY m.market_id""",
+        FROM base.spread_legs l JOIN base.markets m USING (market_id) ORDER BY m.market_id""",
         params={"held": sorted(held)},
     ).pl()
     return frame.cast(MARKETS)  # type: ignore[arg-type]

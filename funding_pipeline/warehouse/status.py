@@ -136,14 +136,14 @@ FROM collector_status"""
 _MARKETS = """
 SELECT exchange, max(last_settlement), max(last_settlement) FILTER (status = 'live'),
        count(*) FILTER (status = 'live')
-FROM markets GROUP BY exchange"""
+FROM base.markets GROUP BY exchange"""
 
 # Markets without a listing date count as listed all the time: what was asked before they existed
 # was answered, so it stands on both sides of the fraction. Spans never overlap (windows.py).
 _COVERAGE = """
 WITH live AS (
     SELECT exchange, market, greatest(coalesce(listed_at, $start), $start) AS since
-    FROM markets WHERE status = 'live' AND coalesce(listed_at, $start) < $until
+    FROM base.markets WHERE status = 'live' AND coalesce(listed_at, $start) < $until
 ), covered AS (
     SELECT l.exchange, l.market,
            sum(epoch_ms(least(c.to_time, $until)) - epoch_ms(greatest(c.from_time, l.since)))

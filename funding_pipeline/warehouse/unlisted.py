@@ -38,7 +38,7 @@ def record_unlisted(
         )
         with visible(connection, "identities", frame):
             connection.execute(
-                """INSERT INTO markets BY NAME
+                """INSERT INTO base.markets BY NAME
                 SELECT CAST(nextval('market_ids') AS INTEGER) AS market_id, $exchange AS exchange,
                        i.*, CASE WHEN asset IS NOT NULL THEN 'correction' END AS asset_by,
                        'unlisted' AS status, CAST($now AS TIMESTAMP) AS first_seen,
@@ -63,7 +63,7 @@ def known_identities(database: Database, exchange: str) -> list[Market]:
     """The exchange's markets, with what they trade."""
     with database.open() as connection:
         rows = connection.execute(
-            """SELECT market, symbol, multiplier, quote, settle FROM markets
+            """SELECT market, symbol, multiplier, quote, settle FROM base.markets
             WHERE exchange = ? ORDER BY market_id""",
             [exchange],
         ).fetchall()

@@ -45,7 +45,7 @@ def oldest_watermark(
     watermark: datetime | None = connection.execute(
         """SELECT min(last) FROM (
             SELECT max(c.to_time) AS last
-            FROM collected_windows c JOIN markets m USING (exchange, market)
+            FROM collected_windows c JOIN base.markets m USING (exchange, market)
             WHERE m.status = 'live' AND exchange IN (SELECT unnest(CAST(? AS VARCHAR[])))
             GROUP BY exchange, market)""",
         [list(exchanges)],

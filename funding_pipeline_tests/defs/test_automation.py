@@ -50,8 +50,8 @@ def collected_up_to(time: datetime) -> None:
     end = int(time.timestamp() * 1000)
     with database.open() as connection:
         connection.execute(
-            """INSERT INTO markets (market_id, exchange, market, symbol, multiplier, quote, settle,
-                status, first_seen, last_seen)
+            """INSERT INTO base.markets (market_id, exchange, market, symbol, multiplier, quote,
+                settle, status, first_seen, last_seen)
             VALUES (1, 'bybit', 'BTCUSDT', 'BTC', 1, 'USDT', 'USDT', 'live', now(), now())"""
         )
         record_windows(connection, "bybit", [("BTCUSDT", Window(0, end), 9)], 1)
@@ -103,7 +103,7 @@ def test_the_watermark_is_that_of_the_market_that_lags_most(data_dir: Path) -> N
     collected_up_to(datetime(2026, 3, 10, 8, tzinfo=UTC))
     with Database(Settings()).open() as connection:
         assert oldest_watermark(connection, ["bybit"]) == datetime(2026, 3, 10, 8)
-        connection.execute("UPDATE markets SET status = 'delisted'")
+        connection.execute("UPDATE base.markets SET status = 'delisted'")
         assert oldest_watermark(connection, ["bybit"]) is None
         assert oldest_watermark(connection, ["hyperliquid"]) is None
 

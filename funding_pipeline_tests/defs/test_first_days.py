@@ -114,7 +114,7 @@ def test_delisted_markets_count_for_nothing(data_dir: Path) -> None:
     live_market("bybit", "WHOLE", (START, MIDNIGHT))
     live_market("bybit", "GONE")
     with Database(Settings()).open() as connection:
-        connection.execute("UPDATE markets SET status = 'delisted' WHERE market = 'GONE'")
+        connection.execute("UPDATE base.markets SET status = 'delisted' WHERE market = 'GONE'")
     assert lacking() == Lack(0, 1)
 
 

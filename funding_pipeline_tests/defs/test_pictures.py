@@ -130,6 +130,6 @@ def test_other_windows_and_other_assets(stored: Path, data_dir: Path) -> None:
     settings = Settings(windows=("24h", "3d"))
     assert drawings(settings, [])["funding_apr"]()
     with Database(settings).open() as connection:
-        connection.execute("UPDATE markets SET asset = 'X' || asset")
+        connection.execute("UPDATE base.markets SET asset = 'X' || asset")
     publish(Database(settings))
     assert drawings(settings, [])["btc_eth_sol"]() is None

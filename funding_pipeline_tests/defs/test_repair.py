@@ -196,7 +196,7 @@ def test_what_the_exchange_does_not_have_is_given_up_after_three_runs_over_a_day
 def live_hole(name: str, now: datetime) -> None:
     """A market with an old hole, known to the gaps."""
     query(
-        """INSERT INTO markets (market_id, exchange, market, symbol, multiplier, quote, settle,
+        """INSERT INTO base.markets (market_id, exchange, market, symbol, multiplier, quote, settle,
             status, first_seen, last_seen)
         VALUES (nextval('market_ids'), ?, 'BTC', 'BTC', 1, 'USD', 'USD', 'live', ?, ?)""",
         name,

@@ -69,8 +69,8 @@ def live_market(
     """A live market, collected over these spans (naive UTC)."""
     with Database(Settings()).open() as connection:
         connection.execute(
-            """INSERT INTO markets (market_id, exchange, market, symbol, multiplier, quote, settle,
-                status, listed_at, first_seen, last_seen)
+            """INSERT INTO base.markets (market_id, exchange, market, symbol, multiplier, quote,
+                settle, status, listed_at, first_seen, last_seen)
             VALUES (nextval('market_ids'), ?, ?, 'BTC', 1, 'USDT', 'USDT', 'live', ?, now(), now())
             """,
             [exchange, market, listed_at],

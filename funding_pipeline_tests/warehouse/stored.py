@@ -27,7 +27,7 @@ def store(
         live_from, live_to = (lives or {}).get(name, FOREVER)
         stamps = [row.time for row in markets[name]]
         connection.execute(
-            """INSERT INTO markets BY NAME SELECT $id AS market_id, $exchange AS exchange,
+            """INSERT INTO base.markets BY NAME SELECT $id AS market_id, $exchange AS exchange,
             $market AS market, $market || '-' AS symbol, $market AS asset, 1 AS multiplier,
             'USD' AS quote, 'USD' AS settle, 'live' AS status, $seen AS first_seen,
             $seen AS last_seen, $listed AS listed_at, $delisted AS delisted_at,
@@ -58,3 +58,12 @@ def put(
             FROM fresh ORDER BY funding_time, market_id""",
             {"kind": kind},
         )
+
+
+def hold(connection: duckdb.DuckDBPyConnection, exchange: str) -> None:
+    """Hold an exchange, whatever its rates."""
+    connection.execute(
+        """INSERT INTO holds BY NAME SELECT $exchange AS exchange, 'sign mirrored' AS mistake,
+        'made up' AS detail, $day AS shown_from, $day AS shown_to, $day AS held_at""",
+        {"exchange": exchange, "day": datetime(2025, 6, 1)},
+    )

@@ -48,7 +48,7 @@ def market(
 ) -> None:
     """A market with a 24h average at its newest settlement, and at midnights."""
     connection.execute(
-        """INSERT INTO markets BY NAME SELECT $number AS market_id, $exchange AS exchange,
+        """INSERT INTO base.markets BY NAME SELECT $number AS market_id, $exchange AS exchange,
         'M' || $number AS market, 'BTC' AS symbol, 1 AS multiplier, 'USD' AS quote,
         'USD' AS settle, 'live' AS status, $seen AS first_seen, $seen AS last_seen,
         $asset AS asset""",
@@ -260,7 +260,7 @@ def test_only_midnights_that_changed_are_made_anew(
         [time_of(72)],
     )
     assert renewed(database) == 2 + state
-    database.execute("UPDATE markets SET asset = 'ETH' WHERE market_id = 2")
+    database.execute("UPDATE base.markets SET asset = 'ETH' WHERE market_id = 2")
     assert renewed(database) == 10 * 2 + state
     database.execute("DELETE FROM base.moving_averages WHERE as_of = ?", [time_of(96)])
     assert renewed(database) == state
@@ -290,7 +290,7 @@ def test_hour_by_hour_equals_a_rebuild(settings: Settings) -> None:
     }
     with store.open() as connection:
         register(connection, listed(*history, listed_at_ms=at(0)), time_of(0))
-        connection.execute("UPDATE markets SET asset = 'ONE'")
+        connection.execute("UPDATE base.markets SET asset = 'ONE'")
     step(store, history, 0, 17 * 24)
     for hour in range(17 * 24, 20 * 24, 9):
         step(store, history, hour, hour + 9)

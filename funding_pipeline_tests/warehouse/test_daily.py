@@ -9,6 +9,8 @@ from funding_pipeline.domain.records import Window
 from funding_pipeline.warehouse import database as database_module
 from funding_pipeline.warehouse.database import Database, migrate, migrations
 from funding_pipeline.warehouse.derive import derive
+from funding_pipeline_tests.transforms.hour_by_hour import Row
+from funding_pipeline_tests.warehouse.stored import put
 from funding_pipeline_tests.warehouse.world import (
     at,
     collect,
@@ -78,16 +80,22 @@ def test_a_database_from_before_owes_the_new_columns(
         connection.execute("SET TimeZone = 'UTC'")
         monkeypatch.setattr(database_module, "migrations", lambda: known[:4])
         migrate(connection)
-        register(connection, listed("AAA", listed_at_ms=at(0)), time_of(0))
-        history = {"AAA": [sent(hour) for hour in range(8, 73, 8)]}
-        collect(connection, history, Window(at(0), at(72) + 1), now=time_of(73))
         connection.execute(
-            """INSERT INTO base.daily_stats
-            SELECT market_id, day, 3, 0, 0, 0, 0, 0, 0, 0, 0, 24, 24, 1 FROM dirty_days"""
+            """INSERT INTO markets BY NAME SELECT 1 AS market_id, 'gate' AS exchange,
+            'AAA' AS market, 'AAA' AS symbol, 1 AS multiplier, 'USDT' AS quote, 'USDT' AS settle,
+            'live' AS status, $first AS listed_at, $first AS first_seen, $last AS last_seen,
+            $last AS last_settlement""",
+            {"first": time_of(0), "last": time_of(72)},
         )
-        days = sorted(rows(connection, "SELECT DISTINCT market_id, day FROM dirty_days"))
-        assert len(days) == 3
-        connection.execute("DELETE FROM dirty_days WHERE day > ?", [days[0][1]])
+        put(connection, {1: [Row(time_of(hour), 0.0001, 8) for hour in range(8, 73, 8)]})
+        days = [(1, date(2025, 3, 1) + timedelta(days=n)) for n in range(3)]
+        for market_id, day in days:
+            connection.execute(
+                """INSERT INTO base.daily_stats VALUES (?, ?, 3, 0, 0, 0, 0, 0, 0, 0, 0, 24, 24, 1)
+                """,
+                [market_id, day],
+            )
+        connection.execute("INSERT INTO dirty_days VALUES (?, ?, ?)", [*days[0], time_of(73)])
         monkeypatch.setattr(database_module, "migrations", lambda: known)
         migrate(connection)
         assert sorted(rows(connection, "SELECT market_id, day FROM dirty_days")) == days

@@ -29,7 +29,7 @@ def published(database: Database, settings: Settings) -> Path:
         claim_origin(connection, "sandbox")
         for market_id, exchange, symbol in ((1, "a", "BTC"), (2, "b", "BTC"), (3, "b", "ETH")):
             connection.execute(
-                """INSERT INTO markets BY NAME SELECT $id AS market_id, $e AS exchange,
+                """INSERT INTO base.markets BY NAME SELECT $id AS market_id, $e AS exchange,
                 $s || '-PERP' AS market, $s AS symbol, 1000 AS multiplier, 'USD' AS quote,
                 'USDC' AS settle, 'live' AS status, $d AS first_seen, $d AS last_seen""",
                 {"id": market_id, "e": exchange, "s": symbol, "d": FIRST},

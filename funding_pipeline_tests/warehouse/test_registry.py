@@ -94,7 +94,7 @@ def test_an_identity_begins_with_what_is_known_earliest(connection: Connection) 
     listed = market("AAA", listed_at_ms=at(0))
     record_markets(connection, "gate", [listed, market("BBB")], hour(0))
     connection.execute(
-        "UPDATE markets SET first_settlement = ? WHERE market = 'BBB'", [hour(-5000)]
+        "UPDATE base.markets SET first_settlement = ? WHERE market = 'BBB'", [hour(-5000)]
     )
     assert registry(connection, "market, valid_from") == [("AAA", time_of(0)), ("BBB", hour(-5000))]
 
@@ -191,7 +191,7 @@ def test_corrections_that_come_change_and_go(
         ("B", None, "correction"),
     ]
     assert rows(connection, "SELECT symbol, asset FROM markets") == [("B", "B")]
-    connection.execute("UPDATE markets SET listed_at = $cut", {"cut": cut})
+    connection.execute("UPDATE base.markets SET listed_at = $cut", {"cut": cut})
     assert registry(connection, "symbol, valid_from") == [("B", cut)], "listed as B already"
     decree(monkeypatch, text)
     record_markets(connection, "gate", [], hour(2))
@@ -460,7 +460,7 @@ def test_views_show_the_key(connection: Connection) -> None:
     register(connection, [market("AAA", interval_hours=8)], time_of(0))
     collect(connection, {"AAA": series(range(8, 48, 8))}, Window(at(0), at(48)))
     sample(connection, "madeup", time_of(9), AAA=1.0)
-    connection.execute("UPDATE markets SET asset = 'AAA (index)'")
+    connection.execute("UPDATE base.markets SET asset = 'AAA (index)'")
     for view in ("funding_rates", "apr", "predicted_rates", "symbol_registry"):
         assert rows(connection, f"SELECT DISTINCT asset FROM {view}") == [("AAA (index)",)], view
     for view in ("latest_rates", "daily_stats", "moving_averages"):
@@ -509,12 +509,12 @@ def test_rates_at_the_declared_cap_or_floor_are_pinned(connection: Connection) -
         WHERE pinned IS NOT NULL GROUP BY ALL ORDER BY ALL""",
     ) == [("AAA", "cap", 30e-6, 30e-6), ("AAA", "floor", -20e-6, -20e-6)]
     assert rows(connection, "SELECT count(*) FROM funding_rates WHERE rate = 30e-6") == [(2,)]
-    connection.execute("UPDATE markets SET rate_cap = 30e-6 * (1 + 5e-13), rate_floor = 0")
+    connection.execute("UPDATE base.markets SET rate_cap = 30e-6 * (1 + 5e-13), rate_floor = 0")
     assert rows(
         connection,
         "SELECT DISTINCT rate, pinned FROM funding_rates WHERE pinned IS NOT NULL OR rate = 0",
     ) in ([(30e-6, "cap"), (0.0, None)], [(0.0, None), (30e-6, "cap")])
-    connection.execute("UPDATE markets SET rate_cap = 30e-6 * (1 + 3e-12)")
+    connection.execute("UPDATE base.markets SET rate_cap = 30e-6 * (1 + 3e-12)")
     assert rows(connection, "SELECT count(pinned) FROM funding_rates") == [(0,)]
 
 

@@ -390,7 +390,7 @@ def test_an_asset_that_nothing_tells_apart_relates_to_none(database: Database) -
     record(database, gate=[market("X", "X")], okx=[market("X", "X")])
     assert len(relations(database, "gate", "X")) == 1
     with database.open() as connection:
-        connection.execute("UPDATE markets SET asset = NULL WHERE exchange = 'okx'")
+        connection.execute("UPDATE base.markets SET asset = NULL WHERE exchange = 'okx'")
     assert relations(database, "gate", "X") == []
 
 

@@ -157,7 +157,7 @@ def test_a_listing_date_that_becomes_known_changes_the_coverage(
     refreshed(connection, now)
     (low,) = rows(connection, "SELECT min(coverage) FROM seasonality")[0]
     assert low < 1
-    connection.execute("UPDATE markets SET listed_at = ?", [time_of(END - 79 * 24)])
+    connection.execute("UPDATE base.markets SET listed_at = ?", [time_of(END - 79 * 24)])
     assert refreshed(connection, now) == 2 * (24 + 7)
     (low,) = rows(connection, "SELECT min(coverage) FROM seasonality WHERE market = 'BBB'")[0]
     assert low == 1
@@ -167,7 +167,7 @@ def test_a_listing_date_that_becomes_known_changes_the_coverage(
 def test_a_short_history_is_summed_over_thirty_days(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
-    connection.execute("UPDATE markets SET listed_at = NULL")
+    connection.execute("UPDATE base.markets SET listed_at = NULL")
     now = load(connection, END - 60 * 24, END + 4)
     collect(connection, HISTORY, Window(at(0), at(END)), market="BBB", now=now)
     refreshed(connection, now)
@@ -203,8 +203,8 @@ def test_a_market_without_settlements_in_the_window_goes(
 
 def test_an_asset_is_the_mean_of_its_markets(connection: duckdb.DuckDBPyConnection) -> None:
     refreshed(connection, load(connection, 0, END + 4))
-    connection.execute("UPDATE markets SET asset = 'X'")
-    connection.execute("UPDATE markets SET exchange = 'other' WHERE market = 'BBB'")
+    connection.execute("UPDATE base.markets SET asset = 'X'")
+    connection.execute("UPDATE base.markets SET exchange = 'other' WHERE market = 'BBB'")
     means = rows(
         connection,
         "SELECT rate_hourly_mean FROM seasonality WHERE kind = 'hour' AND slot = 13",

@@ -142,7 +142,7 @@ def test_a_listing_date_that_becomes_known_counts(stocked: Database) -> None:
     load(stocked, HISTORY, 0, END + 1)
     with stocked.open() as connection, transaction(connection):
         connection.execute(
-            "UPDATE markets SET listed_at = ? WHERE market = 'BBB'", [time_of(60 * 24 - 1)]
+            "UPDATE base.markets SET listed_at = ? WHERE market = 'BBB'", [time_of(60 * 24 - 1)]
         )
         refresh(connection, now=LATER, markets=everything(connection))
         sql = """SELECT coverage, covered_hours FROM stability

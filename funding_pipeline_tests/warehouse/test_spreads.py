@@ -16,6 +16,7 @@ from funding_pipeline.warehouse.opportunities import refresh_opportunities, repl
 from funding_pipeline.warehouse.spreads import refresh
 from funding_pipeline_tests.transforms.hour_by_hour import HOUR, Row, at, series, settlements_frame
 from funding_pipeline_tests.transforms.pairs_hour_by_hour import WINDOWS, slow_log, spreads
+from funding_pipeline_tests.warehouse.stored import hold
 from funding_pipeline_tests.warehouse.world import memory, rows
 
 TEN_MINUTES = timedelta(minutes=10)
@@ -48,7 +49,7 @@ def add_market(connection: duckdb.DuckDBPyConnection, market_id: int, **facts: A
         **facts,
     }
     names, marks = ", ".join(known), ", ".join("?" * len(known))
-    connection.execute(f"INSERT INTO markets ({names}) VALUES ({marks})", list(known.values()))
+    connection.execute(f"INSERT INTO base.markets ({names}) VALUES ({marks})", list(known.values()))
 
 
 def settle(
@@ -65,7 +66,7 @@ def settle(
             [load_id],
         )
     connection.execute(
-        """UPDATE markets SET first_settlement = s.first, last_settlement = s.last
+        """UPDATE base.markets SET first_settlement = s.first, last_settlement = s.last
         FROM (SELECT market_id, min(funding_time) AS first, max(funding_time) AS last
               FROM settlements GROUP BY market_id) s WHERE s.market_id = markets.market_id"""
     )
@@ -220,10 +221,13 @@ def test_the_newer_of_estimate_and_settlement_is_the_price(two: duckdb.DuckDBPyC
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("UPDATE markets SET status = 'unlisted' WHERE market_id = 2", "not listed"),
-        ("UPDATE markets SET asset = NULL WHERE market_id = 3", "ticker collision"),
-        ("UPDATE markets SET doubted_since = first_seen WHERE market_id = 3", "ticker collision"),
-        ("UPDATE markets SET quote = 'BTC' WHERE market_id = 2", "quotes differ"),
+        ("UPDATE base.markets SET status = 'unlisted' WHERE market_id = 2", "not listed"),
+        ("UPDATE base.markets SET asset = NULL WHERE market_id = 3", "ticker collision"),
+        (
+            "UPDATE base.markets SET doubted_since = first_seen WHERE market_id = 3",
+            "ticker collision",
+        ),
+        ("UPDATE base.markets SET quote = 'BTC' WHERE market_id = 2", "quotes differ"),
         ("DELETE FROM settlements WHERE market_id = 2 AND funding_time > '2025-01-10'", "stale"),
     ],
 )
@@ -246,9 +250,11 @@ def test_thin_price_apart_and_held(two: duckdb.DuckDBPyConnection) -> None:
     estimate(two, 2, at(239.9), mark=1.0, interest=1e5)
     estimate(two, 3, at(239.9), mark=1000.0)
     found = []
-    for held, price in (((), 1000.0), ((), 1040.0), (("bybit",), 1040.0)):
+    for held, price in ((False, 1000.0), (False, 1040.0), (True, 1040.0)):
         two.execute("UPDATE base.predicted_rates SET mark_price = ? WHERE market_id = 3", [price])
-        refresh(two, now=NOW, markets=[], held=held)
+        if held:
+            hold(two, "bybit")
+        refresh(two, now=NOW, markets=[])
         found += rows(two, "SELECT DISTINCT reason FROM spread_exclusions")
     assert found == [("thin",), ("price apart",), ("held",)]
 
@@ -287,10 +293,9 @@ def go(
     connection: duckdb.DuckDBPyConnection,
     hour: int,
     markets: Mapping[int, Sequence[Row]] = THREE,
-    **more: Any,
 ) -> None:
     settle(connection, up_to(hour, markets))
-    refresh(connection, now=at(hour) + TEN_MINUTES, markets=[], **more)
+    refresh(connection, now=at(hour) + TEN_MINUTES, markets=[])
 
 
 def stored(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
@@ -341,15 +346,17 @@ def test_another_asset_quote_rule_or_held_exchange_makes_its_pairs_anew(
 ) -> None:
     go(three, 320)
     before = stored(three)
-    three.execute("UPDATE markets SET asset = 'AAA#2' WHERE market_id = 4")
+    three.execute("UPDATE base.markets SET asset = 'AAA#2' WHERE market_id = 4")
     go(three, 321)
     same_as_replayed(three, 321)
     assert 4 not in [*stored(three)["long_id"], *stored(three)["short_id"]]
-    three.execute("UPDATE markets SET asset = 'AAA', quote = 'USDC' WHERE market_id = 4")
+    three.execute("UPDATE base.markets SET asset = 'AAA', quote = 'USDC' WHERE market_id = 4")
     go(three, 322)
     same_as_replayed(three, 322)
-    go(three, 322, held=["okx"])
+    hold(three, "okx")
+    go(three, 322)
     same_as_replayed(three, 322, held=["okx"])
+    three.execute("DELETE FROM holds")
     go(three, 320)
     assert stored(three)["opened"].to_list()[: len(before)] == before["opened"].to_list()
     rule = Rule(open_above=0.5, close_below=0.1)
@@ -408,7 +415,7 @@ def test_recorded_months_of_two_exchanges(
             symbol = str(name).removesuffix(suffix)
             add_market(connection, 1, exchange=exchange, market=name, symbol=symbol, asset=symbol)
             connection.execute(
-                "UPDATE markets SET market_id = ? WHERE market = ?", [market_id, name]
+                "UPDATE base.markets SET market_id = ? WHERE market = ?", [market_id, name]
             )
     settle(connection, markets)
     by_symbol = {

@@ -46,7 +46,7 @@ def _market(
     exchange: str = "bybit",
 ) -> None:
     connection.execute(
-        """INSERT INTO markets BY NAME SELECT nextval('market_ids')::INTEGER AS market_id,
+        """INSERT INTO base.markets BY NAME SELECT nextval('market_ids')::INTEGER AS market_id,
         $e AS exchange, $m AS market, $m AS symbol, 1 AS multiplier, 'USD' AS quote,
         'USD' AS settle, $s AS status, $n AS first_seen, $n AS last_seen,
         $listed::TIMESTAMP AS listed_at, $last::TIMESTAMP AS last_settlement""",
