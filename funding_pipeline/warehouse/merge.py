@@ -113,7 +113,8 @@ def _merge_settlements(
                 -- What a release replaced, and nothing came since.
                 FROM rate_revisions WHERE funding_time BETWEEN $first AND $last
                 QUALIFY reason = 'released' AND row_number() OVER (
-                    PARTITION BY market_id, funding_time ORDER BY revised_at DESC) = 1
+                    PARTITION BY market_id, funding_time
+                    ORDER BY revised_at DESC, revised_by DESC) = 1
             ) o ON (o.market_id, o.funding_time, o.raw_rate)
                  = (i.market_id, i.funding_time, i.raw_rate)""",
             {
