@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := data/demo
 
-.PHONY: setup start demo test test-duckdb-1 faults lint
+.PHONY: setup start demo test test-duckdb-1 faults false-alarms lint
 
 setup: .venv/.done .env
 
@@ -35,6 +35,10 @@ test: setup
 # What comes of every fault at every exchange, as a table.
 faults: setup
 	$(BIN)/python -m funding_pipeline_tests.end_to_end.fault_matrix
+
+# What the checks say to all recorded rates: how many alarms, and which.
+false-alarms: setup
+	$(BIN)/python -m funding_pipeline_tests.domain.row_check_alarms
 
 # The same tests on the older DuckDB that is supported.
 test-duckdb-1:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import pytest
 
 from funding_pipeline.domain.records import Estimate, Market, RawSettlement, Window
@@ -171,11 +172,15 @@ def _collect(
     *,
     corrected: bool,
 ) -> None:
-    """All that was settled by `end`; before the correction one row had another rate."""
+    """All that was settled by `end`; before the correction one row had another rate. Each market
+    sent a row off the grid as well.
+    """
     history = {}
     for (name, market), settled in rows.items():
         if name == exchange:
-            history[market] = list(settled)
+            strayed = settled[-100]
+            strayed = msgspec.structs.replace(strayed, time_ms=strayed.time_ms + 45 * 60_000)
+            history[market] = [*settled, strayed]
             if not corrected:
                 wrong = settled[CORRECTED]
                 history[market][CORRECTED] = RawSettlement(market, wrong.time_ms, "0.000777", 8)
@@ -307,6 +312,16 @@ def test_what_changed_is_found(small: World, reader: duckdb.DuckDBPyConnection) 
     assert [row["market"] for row in records(reader, "Markets that stopped settling")] == ["OLD"]
     prices = {row["unit_price"] for row in records(reader, "Price of one unit")}
     assert prices == {100.0}
+
+
+def test_refused_rows(small: World, reader: duckdb.DuckDBPyConnection) -> None:
+    found = records(reader, "Rows that were refused")
+    assert [(row["exchange"], row["failed_check"], row["refused"]) for row in found] == [
+        ("hyperliquid", "off grid", 4),
+        ("binance", "off grid", 1),
+    ]
+    assert found[0]["markets"] == 4
+    assert found[0]["newest"] == small.last - timedelta(hours=99, minutes=-45)
 
 
 def test_rates_as_they_were_known(small: World, reader: duckdb.DuckDBPyConnection) -> None:

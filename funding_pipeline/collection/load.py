@@ -36,6 +36,7 @@ from funding_pipeline.warehouse.ledger import Event, end_load, record_events, st
 from funding_pipeline.warehouse.markets import known_markets, record_markets
 from funding_pipeline.warehouse.merge import merge
 from funding_pipeline.warehouse.repairs import record_answers
+from funding_pipeline.warehouse.volume import Volume, judge
 from funding_pipeline.warehouse.windows import collected
 
 BATCH_ROWS = 50_000
@@ -86,6 +87,7 @@ class Load:
         self._flushed_at = time.monotonic()
         self._merging = asyncio.Lock()
         self._answered: list[tuple[str, Window]] = []
+        self._volume = Volume()
 
     async def run(self) -> LoadReport:
         """Collect; every failure ends in the report and in the ledger."""
@@ -186,6 +188,7 @@ class Load:
                     else:
                         self._note_failure(query, error)
                 else:
+                    self._volume.page(self._spec, query.market, raw)
                     for answer in answers(self._spec, query, raw, self._listed, self._now_ms):
                         await self._take(answer)
 
@@ -229,6 +232,7 @@ class Load:
         with self._database.open() as connection:
             counts = merge(connection, self._spec, batch, load_id=self._load_id, now=utc_now())
         self._report.counts.add(counts)
+        self._volume.take(batch)
         if self._job.reason == "repair":
             self._answered += [(answer.market, answer.window) for answer in batch]
 
@@ -245,6 +249,16 @@ class Load:
                     self._answered,
                     report.unknown_markets,
                     load_id=load_id,
+                    now=utc_now(),
+                )
+            if report.outcome != "failed":
+                report.volume = judge(
+                    connection,
+                    self._spec,
+                    self._volume,
+                    load_id=load_id,
+                    reason=self._job.reason,
+                    listed=report.markets_listed,
                     now=utc_now(),
                 )
             end_load(

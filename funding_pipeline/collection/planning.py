@@ -171,7 +171,7 @@ def answered(spec: ExchangeSpec, unit: Unit, raw: Sequence[RawSettlement], now_m
         own, unit=spec.rate_unit, max_abs_rate=spec.max_abs_rate, now_ms=now_ms
     )
     rejected += [
-        Quarantined(row, f"another market's row: {row.market}")
+        Quarantined(row, f"another market: {row.market}")
         for row in raw
         if row.market != unit.market
     ]

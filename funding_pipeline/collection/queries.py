@@ -88,7 +88,7 @@ def _strangers(
             nothing,
             (),
             (),
-            [Quarantined(row, "market is not on the exchange's list") for row in own],
+            [Quarantined(row, "unknown market: not on the exchange's list") for row in own],
         )
         for market, own in rows.items()
         if market not in known

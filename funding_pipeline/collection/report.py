@@ -15,7 +15,8 @@ from funding_pipeline.warehouse.merge import MergeCounts
 class LoadReport:
     """One exchange's load. `newest_ms`: newest settlement seen or stored, if any.
 
-    `markets_listed`: on the exchange now; `markets_asked`: of those, lacking something.
+    `markets_listed`: on the exchange now; `markets_asked`: of those, lacking something. `volume`:
+    what tells that it brought too little.
     """
 
     exchange: str
@@ -31,6 +32,7 @@ class LoadReport:
     failures: dict[str, str] = field(default_factory=dict)
     error: str | None = None
     unknown_markets: frozenset[str] = frozenset()
+    volume: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
         """One line a person can read."""
@@ -43,6 +45,8 @@ class LoadReport:
         )
         if self.counts.quarantined:
             text += f"; {self.counts.quarantined} rows quarantined"
+        if self.volume:
+            text += f"; {'; '.join(self.volume)}"
         if self.failures:
             text += (
                 f"; {len(self.failures)} markets failed, e.g. {next(iter(self.failures.values()))}"

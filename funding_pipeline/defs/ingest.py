@@ -31,6 +31,7 @@ _CHECKS = {
     "unique_keys": "No market has two settlements at one funding_time.",
     "stamps_in_window": "Every stamp lies on the hourly grid, -5 s to +30 min.",
     "rates_in_bounds": "Every rate is finite and within the exchange's bound.",
+    "volume": "As many rows and markets came as were due and as in the last 7 days, none cut off.",
 }
 
 
@@ -42,7 +43,7 @@ class CollectConfig(dg.Config):
 
 
 def ingest_assets(exchanges: Sequence[Exchange]) -> dg.AssetsDefinition:
-    """One asset and four checks per exchange, partitioned by UTC day."""
+    """One asset and five checks per exchange, partitioned by UTC day."""
     by_name = {exchange.spec.name: exchange for exchange in exchanges}
 
     @dg.multi_asset(
@@ -82,7 +83,7 @@ def ingest_assets(exchanges: Sequence[Exchange]) -> dg.AssetsDefinition:
             yield dg.MaterializeResult(
                 asset_key=report.exchange,
                 metadata=load_metadata(report, facts, now_ms),
-                check_results=_check_results(report.exchange, facts),
+                check_results=_check_results(report, facts),
             )
         if failed:
             names = ", ".join(report.exchange for report in failed)
@@ -154,6 +155,8 @@ def load_metadata(
         values["rows_in_window"] = facts.rows
         values["markets_in_window"] = facts.markets
         values["coverage"] = facts.coverage
+    if report.volume:
+        values["volume"] = "\n".join(report.volume)
     if report.failures:
         values["failures"] = "\n".join(list(report.failures.values())[:10])
     return {name: _value(value) for name, value in values.items()}
@@ -171,9 +174,9 @@ def _value(value: object) -> dg.MetadataValue:
             return dg.MetadataValue.text(str(value))
 
 
-def _check_results(exchange: str, facts: WindowFacts) -> list[dg.AssetCheckResult]:
+def _check_results(report: LoadReport, facts: WindowFacts) -> list[dg.AssetCheckResult]:
     """Reports for a person; nothing waits for them."""
-    verdicts = {
+    verdicts: dict[str, tuple[bool, dict[str, int | str]]] = {
         # Without a live market there is nothing to settle.
         "rows_present": (facts.rows > 0 or facts.coverage is None, {"rows": facts.rows}),
         "unique_keys": (facts.duplicates == 0, {"duplicates": facts.duplicates}),
@@ -182,14 +185,15 @@ def _check_results(exchange: str, facts: WindowFacts) -> list[dg.AssetCheckResul
             facts.out_of_bounds == 0,
             {"out_of_bounds": facts.out_of_bounds, "quarantined": facts.quarantined},
         ),
+        "volume": (not report.volume, {"findings": "\n".join(report.volume)}),
     }
     return [
         dg.AssetCheckResult(
-            asset_key=exchange,
+            asset_key=report.exchange,
             check_name=name,
             passed=passed,
             severity=dg.AssetCheckSeverity.WARN
-            if name == "rows_present"
+            if name in ("rows_present", "volume")
             else dg.AssetCheckSeverity.ERROR,
             metadata=metadata,
         )

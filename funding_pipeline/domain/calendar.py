@@ -188,3 +188,15 @@ def _floor(time_ms: int) -> int:
 
 def _ceil(time_ms: int) -> int:
     return -(-time_ms // HOUR_MS) * HOUR_MS
+
+
+def due_within(window: Window, hours: int, last_ms: int | None) -> int:
+    """How many settlements at `hours` apart lie in a window, in step with the one at `last_ms`; of
+    an unknown step as few as there may be.
+    """
+    every = hours * HOUR_MS
+    if window.end_ms <= window.start_ms:
+        return 0
+    if last_ms is None:
+        return (window.end_ms - window.start_ms) // every
+    return -((last_ms - window.end_ms) // every) + ((last_ms - window.start_ms) // every)

@@ -1,7 +1,8 @@
 """From the rows as sent to rows fit for the warehouse: unit, bounds, slot; or quarantine.
 
 Belongs here: every check that needs nothing but the rows and the declaration. Does not: intervals
-(they need stored neighbours), comparison with other exchanges.
+(they need stored neighbours), a market's own caps and past (plausible), comparison with other
+exchanges.
 """
 
 from collections.abc import Iterable
@@ -18,9 +19,9 @@ def validate(
 ) -> tuple[list[Slotted], list[Quarantined]]:
     """Rows of one market, ascending by slot, one per slot; and the rows that failed, with reason.
 
-    Reasons: no finite number, beyond the exchange's bound, stamped in the future, off the grid, or
-    another row is nearer to the slot (on a tie the earlier stamp, then the first sent, stays). An
-    exact repetition is the same row twice and vanishes.
+    Reasons, each naming its check up to the colon: not a number, beyond the exchange's bound, in
+    the future, off the grid, or slot taken: another row is nearer (on a tie the earlier stamp, then
+    the first sent, stays). An exact repetition is the same row twice and vanishes.
     """
     slots: dict[int, Slotted] = {}
     rejected: list[Quarantined] = []
@@ -28,13 +29,15 @@ def validate(
         try:
             rate = fraction(raw.rate_text, unit, raw.interval_hours)
         except ValueError as error:
-            rejected.append(Quarantined(raw, f"rate: {error}"))
+            rejected.append(Quarantined(raw, f"not a number: {error}"))
             continue
         slot = slot_of(raw.time_ms)
         if abs(rate) > max_abs_rate:
-            rejected.append(Quarantined(raw, f"rate: |{rate}| beyond the bound {max_abs_rate}"))
+            rejected.append(Quarantined(raw, f"beyond the bound: |{rate}| > {max_abs_rate}"))
         elif raw.time_ms > now_ms + FUTURE_MS:
-            rejected.append(Quarantined(raw, "stamp lies in the future"))
+            rejected.append(
+                Quarantined(raw, f"in the future: {(raw.time_ms - now_ms) / 1000:.0f} s")
+            )
         elif slot is None:
             rejected.append(Quarantined(raw, "off grid: no whole hour within -5 s .. +30 min"))
         else:

@@ -4,6 +4,10 @@ Belongs here: the page loops that exchanges share. Does not: requests or parsers
 A documented page limit is never trusted, neither as an upper nor as a lower bound: a short page
 ends nothing. A history is exhausted when a page brings nothing new, or when it reaches so near to
 the window's edge that no further settlement fits, the shortest interval being one hour.
+
+What ends in another way is told as `Unproven`: the exchange says that there is no next page, sends
+a page again, or sends rows beyond what was asked for. If that last page is full, the exchange may
+have cut the rest.
 """
 
 from collections.abc import Callable, Generator, Iterable
@@ -14,8 +18,19 @@ from funding_pipeline.domain.grid import DAY_MS, HOUR_MS
 from funding_pipeline.domain.records import RawSettlement, Window
 from funding_pipeline.exchanges.base import ExchangeSpec, HistoryPlan, Request
 
+
+class Unproven(list[RawSettlement]):
+    """Rows after which nothing proves that there are no more; `last_page` rows came at the end."""
+
+    def __init__(self, rows: Iterable[RawSettlement], last_page: int) -> None:
+        super().__init__(rows)
+        self.last_page = last_page
+
+
 PagePlan = Generator[Request, bytes, list[RawSettlement]]
 Place = TypeVar("Place", str, int)
+
+LONGEST_STEP_MS = 25 * HOUR_MS
 
 
 def ascending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPlan:
@@ -23,17 +38,16 @@ def ascending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPlan
     rows: list[RawSettlement] = []
     start = window.start_ms
     while start < window.end_ms:
-        fresh = [
-            row
-            for row in (yield from page(Window(start, window.end_ms)))
-            if start <= row.time_ms < window.end_ms
-        ]
+        sent = yield from page(Window(start, window.end_ms))
+        fresh = [row for row in sent if start <= row.time_ms < window.end_ms]
         if not fresh:
-            break
+            return Unproven(rows, len(sent)) if sent else rows
         rows += fresh
         newest = max(row.time_ms for row in fresh)
         if newest // HOUR_MS == (window.end_ms - 1) // HOUR_MS:
-            break
+            # A page that begins late may be the end of what was asked for instead of its beginning.
+            late = min(row.time_ms for row in fresh) - start > LONGEST_STEP_MS
+            return Unproven(rows, len(sent)) if late else rows
         start = newest + 1
     return rows
 
@@ -43,13 +57,10 @@ def descending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPla
     rows: list[RawSettlement] = []
     end = window.end_ms
     while end > window.start_ms:
-        fresh = [
-            row
-            for row in (yield from page(Window(window.start_ms, end)))
-            if window.start_ms <= row.time_ms < end
-        ]
+        sent = yield from page(Window(window.start_ms, end))
+        fresh = [row for row in sent if window.start_ms <= row.time_ms < end]
         if not fresh:
-            break
+            return Unproven(rows, len(sent)) if sent else rows
         rows += fresh
         oldest = min(row.time_ms for row in fresh)
         if oldest - window.start_ms < HOUR_MS:
@@ -68,27 +79,33 @@ def walked(
     the end. Rows that arrive meanwhile push others to the next page, so one may come twice.
     """
     rows: dict[tuple[str, int], RawSettlement] = {}
-    place: Place | None = first
+    place = first
     oldest = None
-    while place is not None and window.start_ms < window.end_ms:
-        found, place = yield from page(place)
+    while window.start_ms < window.end_ms:
+        found, following = yield from page(place)
         if not found:
             break
         rows.update(_distinct(found, window.start_ms, window.end_ms))
         reached = min(row.time_ms for row in found)
-        if reached - window.start_ms < HOUR_MS or (oldest is not None and reached >= oldest):
+        if reached - window.start_ms < HOUR_MS:
             break
-        oldest = reached
+        if following is None or (oldest is not None and reached >= oldest):
+            return Unproven(rows.values(), len(found))
+        place, oldest = following, reached
     return list(rows.values())
 
 
 def sliced(page: Callable[[Window], PagePlan], window: Window, hours: int) -> HistoryPlan:
     """One page for every so many hours, for exchanges that refuse or cut a wider window."""
     rows: list[RawSettlement] = []
+    last_page = 0
     for start in range(window.start_ms, window.end_ms, hours * HOUR_MS):
         piece = Window(start, min(start + hours * HOUR_MS, window.end_ms))
-        rows += yield from ascending(page, piece)
-    return rows
+        found = yield from ascending(page, piece)
+        if isinstance(found, Unproven):
+            last_page = max(last_page, found.last_page)
+        rows += found
+    return Unproven(rows, last_page) if last_page else rows
 
 
 def ascending_inclusive(

@@ -15,7 +15,8 @@ from funding_pipeline.warehouse.database import timestamp
 @dataclass(frozen=True, slots=True)
 class WindowFacts:
     """One exchange and window. `coverage`: collected share of its live markets' hours, 0..1, or
-    None where no market lived; the other fields count settlements.
+    None where no market lived; the other fields count settlements. What a person released is not
+    out of bounds.
     """
 
     rows: int
@@ -41,14 +42,19 @@ def window_facts(
                   count(DISTINCT (s.market_id, s.funding_time)),
                   count(*) FILTER (date_trunc('hour', s.funding_time) <> s.funding_time
                                    OR s.lag_ms < -5000 OR s.lag_ms > 1800000),
-                  count(*) FILTER (abs(s.rate) > $bound OR NOT isfinite(s.rate))
+                  count(*) FILTER ((abs(s.rate) > $bound OR NOT isfinite(s.rate))
+                                   AND r.market IS NULL)
         FROM settlements s JOIN base.markets m USING (market_id)
+        LEFT JOIN (
+            FROM quarantine WHERE exchange = $exchange AND resolution = 'released'
+        ) r ON r.market = m.market AND r.raw_rate = s.raw_rate
+               AND r.stamp = s.funding_time + to_milliseconds(s.lag_ms)
         WHERE m.exchange = $exchange AND s.funding_time >= $start AND s.funding_time < $end""",
         bounds | {"bound": spec.max_abs_rate},
     ).fetchall()[0]
     quarantined: int = connection.execute(
         """SELECT count(*) FROM quarantine
-        WHERE exchange = $exchange AND stamp >= $start AND stamp < $end""",
+        WHERE exchange = $exchange AND stamp >= $start AND stamp < $end AND resolution IS NULL""",
         bounds,
     ).fetchall()[0][0]
     coverage: float | None = connection.execute(

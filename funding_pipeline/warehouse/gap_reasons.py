@@ -62,6 +62,7 @@ WITH open_gaps AS (
         WHEN o.recorded THEN 'not sampled'
         WHEN o.too_old THEN 'before look-back'
         WHEN EXISTS (FROM quarantine q WHERE q.exchange = o.exchange AND q.market = o.market
+            AND q.resolution IS DISTINCT FROM 'released'
             AND q.stamp BETWEEN o.first_missing - INTERVAL 5 SECOND
                             AND o.last_missing + INTERVAL 30 MINUTE) THEN 'quarantined'
         WHEN a.market_id IS NULL AND o.known THEN 'not asked'

@@ -13,8 +13,9 @@ import polars as pl
 
 from funding_pipeline.domain.records import Window
 from funding_pipeline.warehouse.database import timestamp, transaction, visible
+from funding_pipeline.warehouse.quarantine import tell_quarantined
 
-Reason = Literal["tick", "sweep", "backfill", "manual", "import", "repair"]
+Reason = Literal["tick", "sweep", "backfill", "manual", "import", "repair", "release"]
 Origin = Literal["live", "sandbox"]
 Outcome = Literal["complete", "partial", "failed", "interrupted"]
 _STATUS = {"complete": "ok", "partial": "partial", "failed": "failing", "interrupted": "partial"}
@@ -75,7 +76,7 @@ def end_load(
 ) -> None:
     """Close a load and bring its exchange's status up to date.
 
-    An import tells nothing about how collecting goes: it leaves the status alone.
+    An import or a release tells nothing about how collecting goes: the status stays.
     """
     with transaction(connection):
         connection.execute(
@@ -86,7 +87,8 @@ def end_load(
         exchange, reason = connection.execute(
             "SELECT exchange, reason FROM loads WHERE load_id = ?", [load_id]
         ).fetchall()[0]
-        if reason == "import":
+        tell_quarantined(connection, load_id, now)
+        if reason in ("import", "release"):
             return
         previous = connection.execute(
             """SELECT last_success, last_error, last_error_at, total_runs, total_records

@@ -13,10 +13,12 @@ import duckdb
 import polars as pl
 
 from funding_pipeline.domain.grid import LATE_EVENT_MS
-from funding_pipeline.domain.records import Answered, Kind, Quarantined
+from funding_pipeline.domain.records import Answered, Kind
 from funding_pipeline.exchanges.base import ExchangeSpec
 from funding_pipeline.warehouse.database import timestamp, transaction, visible
 from funding_pipeline.warehouse.ledger import Event, record_events
+from funding_pipeline.warehouse.quarantine import keep
+from funding_pipeline.warehouse.row_checks import screened
 from funding_pipeline.warehouse.series import STORED, decided_series
 from funding_pipeline.warehouse.windows import record_windows
 
@@ -48,28 +50,35 @@ def merge(
     load_id: int,
     now: datetime,
     source: Source = "api",
+    released: bool = False,
 ) -> MergeCounts:
     """Store a batch of one exchange. Markets must be known (`record_markets` first).
 
     Idempotent: the same batch again changes nothing. An empty window counts as nothing collected.
     What the exchange sends replaces what was imported. ValueError when two rows share a key, or
     when an import would change what the exchange sent: the caller has to leave such rows out.
+    `released` rows are those that a person wants stored: they are not checked, and what they
+    replaced does not come back.
     """
     counts = MergeCounts()
     with transaction(connection):
-        frame, undecided = decided_series(connection, spec, answers)
-        rejected = [(a.market, row) for a in answers for row in a.rejected] + undecided
+        checked = answers if released else screened(connection, spec, answers)
+        frame, undecided = decided_series(connection, spec, checked)
+        rejected = [(a.market, row) for a in checked for row in a.rejected] + undecided
         if frame.select("market_id", "funding_time").is_duplicated().any():
             raise ValueError(f"{spec.name}: a batch with two rows of one market and hour")
         if not frame.is_empty():
-            _merge_settlements(connection, frame, spec.kind, source, load_id, now, counts)
-        counts.quarantined = _quarantine(connection, spec.name, rejected, load_id, now)
-        asked = [a for a in answers if a.window.start_ms < a.window.end_ms]
+            replaced_by = "released" if released else "exchange"
+            _merge_settlements(
+                connection, frame, spec.kind, source, replaced_by, load_id, now, counts
+            )
+        counts.quarantined = keep(connection, spec.name, rejected, load_id, now)
+        asked = [a for a in checked if a.window.start_ms < a.window.end_ms]
         answered = [(a.market, a.window, len(a.rows)) for a in asked]
         record_windows(connection, spec.name, answered, load_id)
         late = [
             Event("late stamp", a.market, f"{timestamp(r.slot_ms)} {r.lag_ms / 1000:.0f} s late")
-            for a in answers
+            for a in checked
             for r in a.rows
             if r.lag_ms > LATE_EVENT_MS
         ]
@@ -82,6 +91,7 @@ def _merge_settlements(
     frame: pl.DataFrame,
     kind: Kind,
     source: Source,
+    replaced_by: str,
     load_id: int,
     now: datetime,
     counts: MergeCounts,
@@ -92,14 +102,26 @@ def _merge_settlements(
             """CREATE OR REPLACE TEMP TABLE batch AS
             SELECT i.*, s.source AS held, CASE
                 WHEN s.market_id IS NULL THEN 'new'
-                WHEN s.rate <> i.rate THEN 'exchange'
+                WHEN o.market_id IS NOT NULL AND $by = 'exchange' THEN 'same'
+                WHEN s.rate <> i.rate THEN $by
                 WHEN s.interval_hours <> i.interval_hours THEN 'reinterpreted'
                 WHEN s.covered_hours <> i.covered_hours THEN 'reweighted'
                 ELSE 'same' END AS fate
             FROM incoming i LEFT JOIN (
-                FROM settlements WHERE funding_time BETWEEN ? AND ?
-            ) s USING (market_id, funding_time)""",
-            [frame["funding_time"].min(), frame["funding_time"].max()],
+                FROM settlements WHERE funding_time BETWEEN $first AND $last
+            ) s USING (market_id, funding_time) LEFT JOIN (
+                -- What a release replaced, and nothing came since.
+                FROM rate_revisions WHERE funding_time BETWEEN $first AND $last
+                QUALIFY reason = 'released' AND row_number() OVER (
+                    PARTITION BY market_id, funding_time
+                    ORDER BY revised_at DESC, revised_by DESC) = 1
+            ) o ON (o.market_id, o.funding_time, o.raw_rate)
+                 = (i.market_id, i.funding_time, i.raw_rate)""",
+            {
+                "first": frame["funding_time"].min(),
+                "last": frame["funding_time"].max(),
+                "by": replaced_by,
+            },
         )
     fates = connection.execute(
         """SELECT fate, count(*), count(*) FILTER (NOT neighbour), count(*) FILTER (held = 'api'),
@@ -108,11 +130,12 @@ def _merge_settlements(
     ).fetchall()
     total = {fate: rows for fate, rows, *_ in fates}
     asked = {fate: rows for fate, _, rows, *_ in fates}
-    sent = sum(rows for fate, _, _, rows, _ in fates if fate in ("exchange", "reinterpreted"))
+    revised = (replaced_by, "reinterpreted")
+    sent = sum(rows for fate, _, _, rows, _ in fates if fate in revised)
     if source == "import" and sent:
         raise ValueError(f"an import would change {sent} settlement(s) that the exchange sent")
     counts.new = total.get("new", 0)
-    counts.changed = total.get("exchange", 0) + total.get("reinterpreted", 0)
+    counts.changed = sum(total.get(fate, 0) for fate in revised)
     counts.unchanged = asked.get("same", 0) + asked.get("reweighted", 0)
     if total.keys() - {"new", "same"}:
         _revise(connection, load_id, now)
@@ -163,7 +186,7 @@ def _revise(connection: duckdb.DuckDBPyConnection, load_id: int, now: datetime) 
         SELECT s.market_id, s.funding_time, s.rate, s.interval_hours, s.raw_rate, s.lag_ms,
                s.load_id, b.fate, ?, ?
         FROM settlements s JOIN batch b USING (market_id, funding_time)
-        WHERE b.fate IN ('exchange', 'reinterpreted')""",
+        WHERE b.fate IN ('exchange', 'reinterpreted', 'released')""",
         [load_id, now],
     )
     connection.execute(
@@ -181,7 +204,7 @@ def _revise(connection: duckdb.DuckDBPyConnection, load_id: int, now: datetime) 
                count(*) || ' settlement(s), ' || min(b.funding_time) || ' .. '
                || max(b.funding_time) || ': ' || string_agg(DISTINCT b.fate, ', '), ?
         FROM batch b JOIN base.markets m USING (market_id)
-        WHERE b.fate IN ('exchange', 'reinterpreted') GROUP BY m.exchange, m.market""",
+        WHERE b.fate IN ('exchange', 'reinterpreted', 'released') GROUP BY m.exchange, m.market""",
         [now, load_id],
     )
     connection.execute(
@@ -215,34 +238,3 @@ def _confirm(connection: duckdb.DuckDBPyConnection, load_id: int, now: datetime)
         FROM batch WHERE held = 'import' AND NOT neighbour AND fate = 'same'""",
         [now],
     )
-
-
-def _quarantine(
-    connection: duckdb.DuckDBPyConnection,
-    exchange: str,
-    rejected: Sequence[tuple[str, Quarantined]],
-    load_id: int,
-    now: datetime,
-) -> int:
-    """Keep rows that failed; one that lies there already is not kept twice."""
-    frame = pl.DataFrame(
-        [(market, timestamp(q.raw.time_ms), q.raw.rate_text, q.reason) for market, q in rejected],
-        schema={
-            "market": pl.String,
-            "stamp": pl.Datetime("us"),
-            "raw_rate": pl.String,
-            "reason": pl.String,
-        },
-        orient="row",
-    ).unique()
-    if frame.is_empty():
-        return 0
-    with visible(connection, "failed", frame):
-        connection.execute(
-            """INSERT INTO quarantine BY NAME
-            SELECT ? AS exchange, f.*, ? AS load_id, ? AS quarantined_at
-            FROM failed f ANTI JOIN (FROM quarantine WHERE exchange = ?) q
-            USING (market, stamp, raw_rate, reason)""",
-            [exchange, load_id, now, exchange],
-        )
-    return len(frame)

@@ -121,7 +121,10 @@ def _decide(
             continue
         if hours is None:
             rejected.append(
-                (known.market, Quarantined(row.raw, "interval: no evidence which period it pays"))
+                (
+                    known.market,
+                    Quarantined(row.raw, "no interval: nothing tells which period it pays"),
+                )
             )
             continue
         gap = (slot - slots[index - 1]) // HOUR_MS if index else None

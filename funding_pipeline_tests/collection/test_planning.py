@@ -212,7 +212,7 @@ def test_rejected_rows_are_those_of_the_window() -> None:
 def test_a_row_of_another_market_is_never_stored_as_this_one_s() -> None:
     answer = answered(DECLARED, unit(0, 24), [sent(0), sent(8, market="BBB")], LATER_MS)
     assert [r.raw.market for r in answer.rows] == ["AAA"]
-    assert [q.reason for q in answer.rejected] == ["another market's row: BBB"]
+    assert [q.reason for q in answer.rejected] == ["another market: BBB"]
 
 
 # --- forecast

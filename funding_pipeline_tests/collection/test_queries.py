@@ -183,7 +183,7 @@ def test_rows_of_unknown_markets_are_quarantined_with_a_reason() -> None:
     stranger = found[1]
     assert (stranger.rows, stranger.context, stranger.window) == ((), (), Window(0, 0))
     assert [q.raw for q in stranger.rejected] == raw[1:]
-    assert {q.reason for q in stranger.rejected} == {"market is not on the exchange's list"}
+    assert {q.reason for q in stranger.rejected} == {"unknown market: not on the exchange's list"}
 
 
 def test_rows_of_known_markets_that_were_not_asked_for_are_dropped() -> None:
@@ -195,7 +195,7 @@ def test_rows_of_known_markets_that_were_not_asked_for_are_dropped() -> None:
 def test_of_one_market_foreign_rows_are_quarantined_with_it() -> None:
     (query,) = queries(DECLARED, [unit("AAA", 8, 24)], together=False)
     assert dealt(query, [sent(8), sent(16, market="BBB")]) == {
-        "AAA": ([8], [], ["another market's row: BBB"])
+        "AAA": ([8], [], ["another market: BBB"])
     }
 
 
@@ -339,7 +339,7 @@ def test_strangers_reach_the_quarantine_and_count_as_collected_nowhere(
     report, _ = load(settings, EIGHT_HOURLY, window=Window(at(0), at(24)), listed=["AAA", "BBB"])
     assert report.counts.new == 6
     assert table(settings, "SELECT DISTINCT market, reason FROM quarantine") == [
-        ("CCC", "market is not on the exchange's list")
+        ("CCC", "unknown market: not on the exchange's list")
     ]
     assert table(settings, "SELECT DISTINCT market FROM collected_windows ORDER BY 1") == [
         ("AAA",),

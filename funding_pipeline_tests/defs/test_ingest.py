@@ -93,7 +93,13 @@ def test_checks_report_on_each_exchange(
     assert {(e.asset_key.to_user_string(), e.check_name) for e in evaluations} == {
         (exchange, check)
         for exchange in ("hyperliquid", "bybit")
-        for check in ("rows_present", "unique_keys", "stamps_in_window", "rates_in_bounds")
+        for check in (
+            "rows_present",
+            "unique_keys",
+            "stamps_in_window",
+            "rates_in_bounds",
+            "volume",
+        )
     }
     assert all(e.passed for e in evaluations)
 

@@ -72,19 +72,19 @@ def test_a_bad_row_never_takes_a_slot_from_a_good_one() -> None:
         for rows in ([raw(0, bad), raw(60_000)], [raw(60_000), raw(0, bad)]):
             valid, rejected = check(*rows)
             assert [r.lag_ms for r in valid] == [60_000]
-            assert reasons(rejected) == ["rate"]
+            assert reasons(rejected) == ["not a number" if bad != "1e9" else "beyond the bound"]
 
 
 def test_the_bound_itself_is_believable_and_beyond_is_not() -> None:
     valid, rejected = check(raw(0, "0.05"), raw(HOUR_MS, "-0.05"), raw(2 * HOUR_MS, "-0.0500001"))
     assert len(valid) == 2
-    assert [q.reason for q in rejected] == ["rate: |-0.0500001| beyond the bound 0.05"]
+    assert [q.reason for q in rejected] == ["beyond the bound: |-0.0500001| > 0.05"]
 
 
 def test_the_future_begins_a_minute_from_now() -> None:
     valid, rejected = check(raw(60_000), raw(60_001, "0.0002"), now_ms=TEN)
     assert [r.lag_ms for r in valid] == [60_000]
-    assert reasons(rejected) == ["stamp lies in the future"]
+    assert reasons(rejected) == ["in the future"]
 
 
 def test_off_grid_rows_are_kept_aside() -> None:

@@ -182,13 +182,14 @@ def test_all_are_collected_in_one_go(generated: Run) -> None:
     assert generated.first.keys() == EXCHANGES.keys()
     for report in generated.first.values():
         assert (report.outcome, report.failures) == ("complete", {}), report.summary()
+        assert report.volume == [], report.summary()
         assert report.counts.new > 0, report.summary()
         assert (report.counts.changed, report.counts.quarantined) == (0, 0), report.summary()
 
 
 def test_asking_everything_again_changes_nothing(generated: Run) -> None:
     for name, report in generated.again.items():
-        assert report.outcome == "complete"
+        assert (report.outcome, report.volume) == ("complete", [])
         assert (report.counts.new, report.counts.changed) == (0, 0), report.summary()
         assert report.counts.unchanged == generated.first[name].counts.new
 
@@ -366,6 +367,7 @@ def two_days(
 def test_two_recorded_days_of_five_exchanges_are_complete(two_days: Run) -> None:
     for report in two_days.first.values():
         assert (report.outcome, report.counts.quarantined) == ("complete", 0), report.summary()
+        assert report.volume == [], report.summary()
 
 
 @pytest.mark.parametrize("exchange", ["hyperliquid", "bybit", "binance"])

@@ -14,7 +14,7 @@ from funding_pipeline.domain.records import Quarantined, RawSettlement, Window
 from funding_pipeline.exchanges.base import ExchangeSpec
 from funding_pipeline.warehouse.database import Database, timestamp, transaction
 from funding_pipeline.warehouse.gaps import refresh, rescan
-from funding_pipeline.warehouse.merge import _quarantine
+from funding_pipeline.warehouse.quarantine import keep
 from funding_pipeline.warehouse.repairs import ask_again, due, record_answers
 from funding_pipeline.warehouse.windows import record_windows
 from funding_pipeline_tests.warehouse.world import (
@@ -245,7 +245,7 @@ def test_a_row_in_quarantine_is_the_reason() -> None:
         register(connection, listed("AAA", interval_hours=1), time_of(0))
         gather(connection, whole(0, 30, 1, 7, 20), 0, 30.1)
         bad = Quarantined(RawSettlement("AAA", at(7) + 1, "9"), "too large")
-        _quarantine(connection, "madeup", [("AAA", bad)], 1, LATER)
+        keep(connection, "madeup", [("AAA", bad)], 1, LATER)
         refreshed(connection, 30.7)
         assert holes(connection, "reason") == [
             ("AAA", 7, 7, 1, "quarantined"),

@@ -315,8 +315,8 @@ def test_bad_rows_go_to_quarantine_once_and_the_good_ones_are_stored(
         """SELECT exchange, market, stamp, raw_rate, split_part(reason, ':', 1), load_id
         FROM quarantine ORDER BY stamp""",
     ) == [
-        ("madeup", "AAA", time_of(16), "NaN", "rate", 1),
-        ("madeup", "AAA", time_of(24), "", "rate", 1),
+        ("madeup", "AAA", time_of(16), "NaN", "not a number", 1),
+        ("madeup", "AAA", time_of(24), "", "not a number", 1),
         ("madeup", "AAA", time_of(32.75), "0.0001", "off grid", 1),
     ]
 
@@ -327,7 +327,7 @@ def test_a_row_without_any_evidence_of_its_interval_is_quarantined_not_guessed()
         found = collect(connection, {"AAA": series([0])}, span(0, 9))
         assert counts(found) == (0, 0, 0, 1)
         assert settlements(connection) == []
-        assert "no evidence" in rows(connection, "SELECT reason FROM quarantine")[0][0]
+        assert "no interval" in rows(connection, "SELECT reason FROM quarantine")[0][0]
 
 
 def test_the_quarantined_row_is_stored_once_a_neighbour_tells_its_interval() -> None:
