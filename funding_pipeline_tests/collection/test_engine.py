@@ -101,7 +101,7 @@ def test_without_a_network_every_exchange_says_so_and_nothing_breaks(
     with Database(sandboxed).open() as connection:
         assert rows(
             connection, "SELECT exchange, status, last_success FROM collector_status ORDER BY 1"
-        ) == [("one", "failing", None), ("two", "failing", None)]
+        ) == [("one", "down", None), ("two", "down", None)]
         assert rows(connection, "SELECT DISTINCT outcome, rows_new FROM loads") == [("failed", 0)]
 
 

@@ -130,9 +130,9 @@ def test_what_no_tick_reaches_is_repaired_by_the_sensor(
     look_for_gaps(now)
     assert query("SELECT DISTINCT state FROM gaps") == [("filled",)]
     assert wanted(definitions, instance) == set()
-    kinds = query("SELECT kind, exchange FROM events WHERE kind IN ('gap found', 'filled')")
+    kinds = query("SELECT kind, exchange FROM events WHERE kind IN ('gap found', 'gap filled')")
     assert sorted(kinds) == [
-        (kind, name) for kind in ("filled", "gap found") for name in sorted(BOTH)
+        (kind, name) for kind in ("gap filled", "gap found") for name in sorted(BOTH)
     ]
     assert query("SELECT count(*) FROM loads WHERE reason = 'repair'") == [(2,)]
 
@@ -190,7 +190,7 @@ def test_what_the_exchange_does_not_have_is_given_up_after_three_runs_over_a_day
         assert wanted(definitions, instance) == set()
     ((answers,),) = query("SELECT answers FROM gaps")
     assert len(answers.splitlines()) == 3
-    assert query("SELECT exchange FROM events WHERE kind = 'given up'") == [("hyperliquid",)]
+    assert query("SELECT exchange FROM events WHERE kind = 'gap given up'") == [("hyperliquid",)]
 
 
 def live_hole(name: str, now: datetime) -> None:
