@@ -106,15 +106,8 @@ class Load:
 
     async def _load(self) -> None:
         started = time.monotonic()
-        listed: Sequence[Market] | None = None
-        # A try of what was left alone is a single request, before anything else.
-        attempts = 1 if self._report.trying else ATTEMPTS
         try:
-            listed = await self._client.run(self._exchange.markets(), attempts)
-        except ExchangeError as error:
-            self._fail(str(error), error.kind)
-        try:
-            found = await asyncio.to_thread(self._begin, listed)
+            found = await asyncio.to_thread(self._begin, await self._list())
             await self._collect(found)
         except* ExchangeFailedError as failed:
             first = failed.exceptions[0]
@@ -125,6 +118,17 @@ class Load:
             logger.exception("%s: collection broke", self._spec.name)
             self._fail("; ".join(f"{type(e).__name__}: {e}" for e in unexpected.exceptions))
         self._report.seconds = time.monotonic() - started
+
+    async def _list(self) -> Sequence[Market] | None:
+        """The market list; None where it could not be had."""
+        # A try of what was left alone is a single request, before anything else.
+        attempts = 1 if self._report.trying else ATTEMPTS
+        try:
+            listed: list[Market] = await self._client.run(self._exchange.markets(), attempts)
+        except ExchangeError as error:
+            self._fail(str(error), error.kind)
+            return None
+        return listed
 
     def _fail(self, message: str, kind: ErrorKind | None = None) -> None:
         self._report.outcome = "failed"

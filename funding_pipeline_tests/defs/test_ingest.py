@@ -138,7 +138,7 @@ def test_a_failing_exchange_stops_neither_the_other_nor_the_derived_tables(
         (error,) = connection.sql(
             "SELECT last_error FROM collector_status WHERE exchange = 'bybit'"
         ).fetchall()[0]
-    assert status == {"hyperliquid": "ok", "bybit": "failing"}
+    assert status == {"hyperliquid": "ok", "bybit": "geo-blocked"}
     assert "blocked from this location" in error
 
 
