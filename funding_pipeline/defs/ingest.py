@@ -69,7 +69,8 @@ def ingest_assets(exchanges: Sequence[Exchange]) -> dg.AssetsDefinition:
             window=day_window(context.partition_keys),
             markets=frozenset(config.markets),
             refetch=config.refetch,
-            insist=reason == "manual",
+            # A person's: "Materialize" in the UI, of one partition or of many.
+            insist=reason == "manual" or BACKFILL_TAG in context.run.tags,
         )
         now_ms = pipeline.now_ms()
         database = pipeline.database()
