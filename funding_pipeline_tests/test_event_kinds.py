@@ -13,7 +13,7 @@ DOCS = PACKAGE.parent / "docs" / "events.md"
 
 # The statement from `INSERT INTO events` on, as far as its second value.
 INSERT = re.compile(
-    r"INSERT INTO events\b(?P<by_name> BY NAME)?(?:[^"]*?SELECT (?:\$now|\?), | VALUES \(\?, )?"
+    r"INSERT INTO events\b(?P<by_name> BY NAME)?(?:[^\x22]*?SELECT (?:\$now|\?), | VALUES \(\?, )?"
     r"(?P<kind>CASE .*? END|'[^']*'|\$kind)?",
     re.DOTALL,
 )
