@@ -11,6 +11,7 @@ import pytest
 
 from funding_pipeline.domain.records import Window
 from funding_pipeline.settings import Settings
+from funding_pipeline.warehouse import database as database_module
 from funding_pipeline.warehouse.breakers import note_failure
 from funding_pipeline.warehouse.database import Database, milliseconds
 from funding_pipeline.warehouse.ledger import end_load, start_load
@@ -324,3 +325,35 @@ def test_times_of_the_database_survive_any_time_zone(
     found = _bybit(database, settings).last_settlement
     assert found is not None
     assert milliseconds(found) == milliseconds(NOW)
+
+
+def test_what_an_older_version_wrote_keeps_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    older = [(number, sql) for number, sql in database_module.migrations() if number < 14]
+    with duckdb.connect() as connection:
+        with monkeypatch.context() as patch:
+            patch.setattr(database_module, "migrations", lambda: older)
+            database_module.migrate(connection)
+        for status in ("ok", "partial", "failing"):
+            connection.execute(
+                "INSERT INTO collector_status VALUES (?, ?, ?, NULL, 'e', NULL, 3, 40)",
+                [status, status, NOW],
+            )
+        for kind, detail in [
+            ("filled", "1 settlement(s)"),
+            ("revised", "1 settlement(s), a .. b: reinterpreted"),
+            ("revised", "2 settlement(s), a .. b: exchange, reinterpreted"),
+            ("listed", "x"),
+        ]:
+            connection.execute(
+                "INSERT INTO events VALUES (?, ?, 'bybit', 'A', ?, NULL)", [NOW, kind, detail]
+            )
+        database_module.migrate(connection)
+        assert rows(
+            connection, "SELECT exchange, status, last_run, total_runs FROM collector_status"
+        ) == [(status, status, NOW, 3) for status in ("ok", "partial", "failing")]
+        assert rows(connection, "SELECT kind FROM events") == [
+            ("gap filled",),
+            ("reinterpreted",),
+            ("revised",),
+            ("listed",),
+        ]
