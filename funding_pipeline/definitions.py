@@ -6,6 +6,7 @@ from funding_pipeline.defs.derived import derived_assets
 from funding_pipeline.defs.estimates import estimates_asset
 from funding_pipeline.defs.failures import failures_sensor
 from funding_pipeline.defs.first_days import first_days_sensor
+from funding_pipeline.defs.freshness import freshness_checks, freshness_schedule
 from funding_pipeline.defs.ingest import ingest_assets
 from funding_pipeline.defs.jobs import jobs
 from funding_pipeline.defs.lost_runs import lost_runs_sensor
@@ -23,6 +24,7 @@ from funding_pipeline.settings import Settings
 def defs() -> dg.Definitions:
     """Assets of the exchanges chosen by FUNDING_EXCHANGES, and what drives them."""
     exchanges = select(Settings())
+    checks = freshness_checks(exchanges)
     return dg.Definitions(
         assets=[
             ingest_assets(exchanges),
@@ -30,11 +32,13 @@ def defs() -> dg.Definitions:
             *derived_assets(exchanges),
             pictures_asset(exchanges),
         ],
+        asset_checks=[checks],
         jobs=[*jobs(exchanges), repair_job(exchanges), maintenance],
         schedules=[
             hourly_schedule(exchanges),
             sweep_schedule(),
             estimates_schedule(),
+            freshness_schedule(checks),
             maintenance_schedule(),
         ],
         sensors=[

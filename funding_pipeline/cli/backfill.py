@@ -51,7 +51,7 @@ def run_backfill(
         open_once(database, out)
         names = ", ".join(exchange.spec.name for exchange in chosen)
         out.say(f"backfill of {days_in_words(window)}, both included, UTC: {names}")
-        job = Job("backfill", window, frozenset(markets))
+        job = Job("backfill", window, frozenset(markets), insist=bool(exchanges))
         now_ms = milliseconds(utc_now())
         reports = []
         try:

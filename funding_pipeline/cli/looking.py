@@ -15,10 +15,14 @@ from funding_pipeline.cli.collecting import DAY
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For scripts: fractions, seconds, UTC times.")
 def status(as_json: bool) -> None:
-    """How fresh and how complete the published data are.
+    """Whether all is well, how fresh and how complete the published data are.
 
     Reads the published read.duckdb only and never waits for a writer; what happened since the
-    publication does not show. Coverage: see the note below the table.
+    publication does not show. Overdue: live markets whose next settlement should be here, an hour
+    of grace given. Coverage: see the note below the table. Ends with 0 where all is well and with 1
+    where something is not: nothing published for two hours, or an exchange that is late, failing,
+    down, geo-blocked, held, left alone after failures or was never collected. So it serves as a
+    health check.
 
     \b
     Example: funding status --json
@@ -27,17 +31,20 @@ def status(as_json: bool) -> None:
     from funding_pipeline.exchanges.registry import select
     from funding_pipeline.settings import Settings
     from funding_pipeline.warehouse.status import naive_utc_now, read_status
+    from funding_pipeline.warehouse.verdict import reasons
 
     settings = Settings()
     path = settings.read_path
     now = naive_utc_now()
     chosen = [exchange.spec.name for exchange in select(settings)]
     found = read_status(path, chosen, now=now)
+    wrong = reasons(found, chosen)
     if as_json:
-        click.echo(json.dumps(as_plain(found), indent=2))
+        click.echo(json.dumps(as_plain(found, wrong), indent=2))
     else:
-        for line in status_lines(found, path, now):
+        for line in status_lines(found, wrong, path, now):
             click.echo(line)
+    click.get_current_context().exit(1 if wrong else 0)
 
 
 @click.command()

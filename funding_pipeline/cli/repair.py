@@ -46,7 +46,7 @@ def run_repair(exchanges: Sequence[str], *, retry_given_up: bool) -> int:
         asked = [exchange for exchange in chosen if exchange.spec.name in wanted.holes]
         outcomes = []
         if asked:
-            job = Job("repair", wanted.window(), holes=wanted.holes)
+            job = Job("repair", wanted.window(), insist=bool(exchanges), holes=wanted.holes)
             now_ms = milliseconds(utc_now())
             try:
                 for report in collect_each(

@@ -18,8 +18,8 @@ from funding_pipeline.warehouse.status import NEVER, ExchangeStatus, Status
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATUS_HEAD = (
-    "exchange", "status", "last settlement", "lag", "live markets", "coverage", "last run",
-    "last success",
+    "exchange", "status", "last settlement", "lag", "live markets", "overdue", "coverage",
+    "last run", "last success",
 )  # fmt: skip
 _EXCHANGES_HEAD = (
     "name", "title", "unit", "interval", "rows a page", "limits", "facts", "docs"
@@ -35,8 +35,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def status_lines(status: Status, path: Path, now: datetime) -> Iterator[str]:
-    """The published state, what is wrong, and what coverage means."""
+def status_lines(status: Status, wrong: Sequence[str], path: Path, now: datetime) -> Iterator[str]:
+    """The verdict first; then the published state, what is wrong, and what coverage means."""
+    yield verdict(status, wrong)
     if status.published is None or status.age_s is None:
         yield f"Nothing is published yet: there is no {path}."
         yield "Start with `funding backfill`, or let `dagster dev` run past the next full hour."
@@ -46,8 +47,10 @@ def status_lines(status: Status, path: Path, now: datetime) -> Iterator[str]:
     yield ""
     yield from table(_STATUS_HEAD, [_status_row(e, now) for e in status.exchanges])
     yield ""
+    yield from wrong
+    told = "".join(wrong)
     for exchange in status.exchanges:
-        if exchange.last_error and exchange.status != "ok":
+        if exchange.last_error and exchange.status != "ok" and exchange.last_error not in told:
             yield f"{exchange.name}: {exchange.last_error}"
         for load in exchange.open_loads:
             state = "running" if load.state == "running" else "interrupted, or stuck"
@@ -61,6 +64,14 @@ def status_lines(status: Status, path: Path, now: datetime) -> Iterator[str]:
     )
 
 
+def verdict(status: Status, wrong: Sequence[str]) -> str:
+    """One line: all well, or how much is wrong."""
+    if wrong:
+        return f"NOT WELL: {wrong[0] if len(wrong) == 1 else f'{len(wrong)} things, see below'}"
+    partial = [exchange.name for exchange in status.exchanges if exchange.status == "partial"]
+    return f"all well; in part: {', '.join(partial)}" if partial else "all well"
+
+
 def _status_row(exchange: ExchangeStatus, now: datetime) -> tuple[str, ...]:
     never = exchange.status == NEVER
     return (
@@ -69,6 +80,7 @@ def _status_row(exchange: ExchangeStatus, now: datetime) -> tuple[str, ...]:
         _moment(exchange.last_settlement),
         "-" if exchange.lag_s is None else hours_minutes(exchange.lag_s),
         "-" if never else f"{exchange.markets_live:,}",
+        "-" if never else f"{exchange.markets_stale:,}",
         "-" if exchange.coverage_30d is None else percent(exchange.coverage_30d),
         _since(exchange.last_run, now),
         _since(exchange.last_success, now),
@@ -86,9 +98,10 @@ def percent(fraction: float) -> str:
     return f"{floor(fraction * 1000 + 1e-9) / 10:.1f} %"
 
 
-def as_plain(status: Status) -> dict[str, Any]:
+def as_plain(status: Status, wrong: Sequence[str]) -> dict[str, Any]:
     """The status as JSON values: the field names are the keys, times end in Z."""
-    return {key: _plain(value) for key, value in dataclasses.asdict(status).items()}
+    found = {"well": not wrong, "verdict": verdict(status, wrong), "reasons": list(wrong)}
+    return found | {key: _plain(value) for key, value in dataclasses.asdict(status).items()}
 
 
 def _plain(value: Any) -> Any:

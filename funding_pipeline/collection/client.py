@@ -74,21 +74,21 @@ class ExchangeClient:
         self._back_off = back_off or _wait
         self.traffic = Traffic()
 
-    async def run(self, plan: Any) -> Any:
+    async def run(self, plan: Any, attempts: int = ATTEMPTS) -> Any:
         """Drive a plan to its result: send what it yields, hand it the answers."""
         try:
             request = next(plan)
             while True:
-                request = plan.send(await self.send(request))
+                request = plan.send(await self.send(request, attempts))
         except StopIteration as done:
             return done.value
         finally:
             plan.close()
 
-    async def send(self, request: Request) -> bytes:
+    async def send(self, request: Request, attempts: int = ATTEMPTS) -> bytes:
         """The body of a successful answer, or an ExchangeError."""
         async for attempt in AsyncRetrying(
-            stop=stop_after_attempt(ATTEMPTS),
+            stop=stop_after_attempt(attempts),
             wait=self._back_off,
             retry=retry_if_exception_type((TransientError, RateLimitedError)),
             before_sleep=self._note_retry,

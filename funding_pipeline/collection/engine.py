@@ -15,7 +15,8 @@ from funding_pipeline.collection.planning import Job
 from funding_pipeline.collection.report import LoadReport
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.settings import Settings
-from funding_pipeline.warehouse.database import Database
+from funding_pipeline.warehouse.breakers import permits
+from funding_pipeline.warehouse.database import Database, timestamp
 from funding_pipeline.warehouse.ledger import claim_origin
 
 
@@ -28,18 +29,35 @@ async def collect(
     now_ms: int,
     progress: Progress | None = None,
 ) -> AsyncGenerator[LoadReport]:
-    """Collect a job from several exchanges at once; yields each one's report as it ends.
+    """Collect a job from several exchanges at once; yields each one's report as it ends. Those that
+    are left alone after failures (warehouse.breakers) are reported as skipped.
 
     MixedOriginError before anything is asked if the database holds data of the other origin.
     """
+    chosen = {exchange.spec.name: exchange for exchange in exchanges}
     with database.open() as connection:
         claim_origin(connection, "sandbox" if settings.sandbox_url else "live")
+        permitted = permits(connection, chosen, timestamp(now_ms), insist=job.insist)
+    for name, permit in permitted.items():
+        if permit.refused:
+            yield LoadReport(name, job.window, outcome="skipped", error=permit.refused)
     tls = httpx.create_ssl_context()
     async with AsyncExitStack() as stack:
         tasks = []
-        for exchange in exchanges:
+        for name, exchange in chosen.items():
+            if permitted[name].refused:
+                continue
             http = await stack.enter_async_context(http_client(exchange, settings, tls))
-            load = Load(exchange, job, settings, database, http, now_ms, progress or Progress())
+            load = Load(
+                exchange,
+                job,
+                settings,
+                database,
+                http,
+                now_ms,
+                progress or Progress(),
+                trying=permitted[name].trying,
+            )
             tasks.append(asyncio.create_task(load.run()))
         try:
             for done in asyncio.as_completed(tasks):

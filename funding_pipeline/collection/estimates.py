@@ -21,6 +21,7 @@ from funding_pipeline.domain.records import Estimate, Market
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.assets import settle_assets
+from funding_pipeline.warehouse.breakers import not_closed
 from funding_pipeline.warehouse.database import Database, utc_now
 from funding_pipeline.warehouse.estimates import record_estimates
 from funding_pipeline.warehouse.ledger import claim_origin
@@ -31,32 +32,37 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SampleReport:
-    """One exchange's sample: markets stored, requests made, seconds; `error` when it failed."""
+    """One exchange's sample: markets stored, requests made, seconds; `error` when it failed, or was
+    not asked because it is left alone after failures.
+    """
 
     exchange: str
     markets: int
     requests: int
     seconds: float
     error: str | None = None
+    asked: bool = True
 
 
 def sample_estimates(
     exchanges: Iterable[Exchange], settings: Settings, database: Database
 ) -> list[SampleReport]:
     """Ask side by side all exchanges that have a call for all markets; one that fails is reported
-    and stops no other.
+    and stops no other. One that is left alone after failures is not asked, nor tried.
 
     MixedOriginError before anything is asked if the database holds data of the other origin.
     """
     with database.open() as connection:
         claim_origin(connection, "sandbox" if settings.sandbox_url else "live")
+        alone = not_closed(connection)
+    sampled = [exchange for exchange in exchanges if exchange.spec.samples_estimates]
 
     async def all_of_them() -> list[SampleReport]:
         tls = httpx.create_ssl_context()
         tasks = [
             _sample(exchange, settings, database, tls)
-            for exchange in exchanges
-            if exchange.spec.samples_estimates
+            for exchange in sampled
+            if exchange.spec.name not in alone
         ]
         return await asyncio.gather(*tasks)
 
@@ -64,6 +70,8 @@ def sample_estimates(
     # When all are in, since prices are compared with those of the same minutes.
     with database.open() as connection:
         settle_assets(connection, utc_now())
+    left = [e.spec.name for e in sampled if e.spec.name in alone]
+    reports += [SampleReport(name, 0, 0, 0.0, f"{name}: {alone[name]}", False) for name in left]
     return reports
 
 

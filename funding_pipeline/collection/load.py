@@ -1,7 +1,7 @@
 """One exchange's load: its market list, each market's missing windows, batch by batch.
 
 Belongs here: concurrency, batching, the verdict over an exchange. Does not: HTTP details (client),
-what to ask (planning, queries), SQL (warehouse).
+what to ask (planning, queries), what an ended load leaves behind (closing), SQL (warehouse).
 
 Memory is bounded by the batch, progress is durable with each batch: a killed run resumes where the
 last batch ended. A failing market stops none of its exchange, unless more than a fifth fail.
@@ -17,11 +17,13 @@ import httpx
 
 from funding_pipeline.collection.access import origins
 from funding_pipeline.collection.budget import Priority, budget_of
-from funding_pipeline.collection.client import ExchangeClient
+from funding_pipeline.collection.client import ATTEMPTS, ExchangeClient
+from funding_pipeline.collection.closing import close
 from funding_pipeline.collection.planning import Forecast, Job, cheaper_together, forecast, plan
 from funding_pipeline.collection.queries import Query, answers, queries
 from funding_pipeline.collection.report import LoadReport
 from funding_pipeline.domain.errors import (
+    ErrorKind,
     ExchangeError,
     ExchangeFailedError,
     PageOverflowError,
@@ -32,11 +34,10 @@ from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.database import Database, utc_now
 from funding_pipeline.warehouse.estimates import sampled_settlements
-from funding_pipeline.warehouse.ledger import Event, end_load, record_events, start_load
+from funding_pipeline.warehouse.ledger import start_load
 from funding_pipeline.warehouse.markets import known_markets, record_markets
 from funding_pipeline.warehouse.merge import merge
-from funding_pipeline.warehouse.repairs import record_answers
-from funding_pipeline.warehouse.volume import Volume, judge
+from funding_pipeline.warehouse.volume import Volume
 from funding_pipeline.warehouse.windows import collected
 
 BATCH_ROWS = 50_000
@@ -69,6 +70,8 @@ class Load:
         http: httpx.AsyncClient,
         now_ms: int,
         progress: Progress,
+        *,
+        trying: bool = False,
     ) -> None:
         self._exchange = exchange
         self._spec = exchange.spec
@@ -76,7 +79,7 @@ class Load:
         self._database = database
         self._now_ms = now_ms
         self._progress = progress
-        self._report = LoadReport(self._spec.name, job.window)
+        self._report = LoadReport(self._spec.name, job.window, trying=trying)
         priority = Priority.BACKFILL if job.reason in PATIENT else Priority.TICK
         self._budget = budget_of(exchange.spec, settings, priority)
         self._client = ExchangeClient(http, exchange, self._budget, origins(exchange, settings))
@@ -105,25 +108,33 @@ class Load:
 
     async def _load(self) -> None:
         started = time.monotonic()
-        listed: Sequence[Market] | None = None
         try:
-            listed = await self._client.run(self._exchange.markets())
-        except ExchangeError as error:
-            self._fail(str(error))
-        try:
-            found = await asyncio.to_thread(self._begin, listed)
+            found = await asyncio.to_thread(self._begin, await self._list())
             await self._collect(found)
         except* ExchangeFailedError as failed:
-            self._fail(str(failed.exceptions[0]))
+            first = failed.exceptions[0]
+            assert isinstance(first, ExchangeFailedError), "raised by a worker, in no inner group"
+            self._fail(str(first), first.kind)
         except* Exception as unexpected:
             # A defect or a full disk: loud here, but the other exchanges go on.
             logger.exception("%s: collection broke", self._spec.name)
             self._fail("; ".join(f"{type(e).__name__}: {e}" for e in unexpected.exceptions))
         self._report.seconds = time.monotonic() - started
 
-    def _fail(self, message: str) -> None:
+    async def _list(self) -> Sequence[Market] | None:
+        """The market list; None where it could not be had."""
+        # A try of what was left alone is a single request, before anything else.
+        attempts = 1 if self._report.trying else ATTEMPTS
+        try:
+            listed: list[Market] = await self._client.run(self._exchange.markets(), attempts)
+        except ExchangeError as error:
+            self._fail(str(error), error.kind)
+            return None
+        return listed
+
+    def _fail(self, message: str, kind: ErrorKind | None = None) -> None:
         self._report.outcome = "failed"
-        self._report.error = message
+        self._report.error, self._report.error_kind = message, kind
 
     def _begin(self, listed: Sequence[Market] | None) -> list[Query]:
         """Open the load, store the market list, plan. Nothing to plan without a list.
@@ -207,7 +218,7 @@ class Load:
         self._report.outcome = "partial"
         if len(failures) > FAILED_SHARE * total:
             raise ExchangeFailedError(
-                f"{len(failures)} of {total} markets failed, the last one {text}"
+                f"{len(failures)} of {total} markets failed, the last one {text}", error
             )
 
     async def _take(self, answer: Answered) -> None:
@@ -237,37 +248,15 @@ class Load:
             self._answered += [(answer.market, answer.window) for answer in batch]
 
     def _end(self, load_id: int) -> None:
-        report = self._report
-        first_failure = next(iter(report.failures.values()), None)
-        failed = [Event("market failed", m, text) for m, text in report.failures.items()]
         with self._database.open() as connection:
-            record_events(connection, report.exchange, failed, load_id, utc_now())
-            if self._job.reason == "repair":
-                record_answers(
-                    connection,
-                    self._spec,
-                    self._answered,
-                    report.unknown_markets,
-                    load_id=load_id,
-                    now=utc_now(),
-                )
-            if report.outcome != "failed":
-                report.volume = judge(
-                    connection,
-                    self._spec,
-                    self._volume,
-                    load_id=load_id,
-                    reason=self._job.reason,
-                    listed=report.markets_listed,
-                    now=utc_now(),
-                )
-            end_load(
+            report, answered = self._report, self._answered
+            close(
                 connection,
+                self._spec,
+                self._job,
+                report,
+                answered,
+                self._volume,
                 load_id,
-                report.outcome,
-                rows_new=report.counts.new,
-                rows_changed=report.counts.changed,
-                requests=report.traffic.requests,
-                error=report.error or first_failure,
-                now=utc_now(),
+                utc_now(),
             )

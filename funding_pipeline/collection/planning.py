@@ -26,13 +26,15 @@ class Job:
     """What a run is to collect. `markets` empty means all; `refetch` asks even what is covered.
 
     A tick looks only at live markets and asks only those whose next settlement is due. A repair
-    asks only for its `holes`, windows by exchange and market, whether covered or not.
+    asks only for its `holes`, windows by exchange and market, whether covered or not. `insist`: a
+    person wants it, exchanges that are left alone after failures are tried at once.
     """
 
     reason: Reason
     window: Window
     markets: frozenset[str] = frozenset()
     refetch: bool = False
+    insist: bool = False
     holes: Mapping[str, Mapping[str, Sequence[Window]]] = field(default_factory=dict)
 
 

@@ -6,6 +6,7 @@ Belongs here: the figures of one exchange's load and its one-line summary.
 from dataclasses import dataclass, field
 
 from funding_pipeline.collection.client import Traffic
+from funding_pipeline.domain.errors import ErrorKind
 from funding_pipeline.domain.records import Window
 from funding_pipeline.warehouse.ledger import Outcome
 from funding_pipeline.warehouse.merge import MergeCounts
@@ -16,7 +17,9 @@ class LoadReport:
     """One exchange's load. `newest_ms`: newest settlement seen or stored, if any.
 
     `markets_listed`: on the exchange now; `markets_asked`: of those, lacking something. `volume`:
-    what tells that it brought too little.
+    what tells that it brought too little. `error_kind`: what the exchange did, where it failed
+    because of that. `trying`: the exchange had been left alone after failures, and this load was
+    the try.
     """
 
     exchange: str
@@ -31,13 +34,25 @@ class LoadReport:
     seconds: float = 0.0
     failures: dict[str, str] = field(default_factory=dict)
     error: str | None = None
+    error_kind: ErrorKind | None = None
+    trying: bool = False
     unknown_markets: frozenset[str] = frozenset()
     volume: list[str] = field(default_factory=list)
+
+    @property
+    def nothing_new(self) -> bool:
+        """Nothing came, and nobody expected it: the exchange is left alone, or its try failed."""
+        return self.outcome == "skipped" or (self.trying and self.outcome == "failed")
 
     def summary(self) -> str:
         """One line a person can read."""
         if self.outcome == "failed":
             return f"{self.exchange}: FAILED: {self.error}"
+        if self.outcome == "skipped":
+            return (
+                f"{self.exchange}: not asked: {self.error} "
+                f"(`funding backfill --exchange {self.exchange}` tries at once)"
+            )
         text = (
             f"{self.exchange}: {self.counts.new:,} new, {self.counts.changed:,} changed, "
             f"{self.counts.unchanged:,} unchanged; {self.markets_asked} of {self.markets_listed} "

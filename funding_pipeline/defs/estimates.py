@@ -38,10 +38,12 @@ def estimates_asset(exchanges: Sequence[Exchange]) -> dg.AssetsDefinition:
         failed = {report.exchange: report.error for report in reports if report.error is not None}
         for error in failed.values():
             context.log.warning("no estimates: %s", error)
-        if len(failed) == len(reports):
+        # Of those that are left alone after failures, status and events tell.
+        asked = [report.exchange for report in reports if report.asked]
+        if asked and failed.keys() >= set(asked):
             raise dg.Failure(
-                f"no estimates: all {len(reports)} exchanges failed",
-                metadata=failed,
+                f"no estimates: all {len(asked)} exchanges failed",
+                metadata={name: failed[name] for name in asked},
                 allow_retries=False,
             )
         return dg.MaterializeResult(
@@ -49,7 +51,7 @@ def estimates_asset(exchanges: Sequence[Exchange]) -> dg.AssetsDefinition:
                 "markets": sum(report.markets for report in reports),
                 "requests": sum(report.requests for report in reports),
                 # They are asked side by side.
-                "seconds": round(max(report.seconds for report in reports), 3),
+                "seconds": round(max((report.seconds for report in reports), default=0.0), 3),
                 "markets_by_exchange": {report.exchange: report.markets for report in reports},
                 "exchanges_failed": len(failed),
                 **({"failures": "\n".join(failed.values())} if failed else {}),

@@ -5,6 +5,7 @@ Belongs here: from a failed run to lines of `events`. Does not: alarms, retries.
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 import dagster as dg
 import duckdb
@@ -14,7 +15,7 @@ from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.warehouse.database import Database, utc_now
 from funding_pipeline.warehouse.ledger import Event, record_events
 
-KIND = "run failed"
+KIND: Final = "run failed"
 
 
 def failures_sensor(exchanges: Sequence[Exchange]) -> dg.SensorDefinition:

@@ -27,6 +27,7 @@ from funding_pipeline.warehouse.absence import (
     load_tries,
     open_backfills,
 )
+from funding_pipeline.warehouse.breakers import left_alone
 from funding_pipeline.warehouse.database import milliseconds, utc_now
 
 EXCHANGE_TAG = "funding/exchange"
@@ -59,6 +60,7 @@ def first_days_sensor(exchanges: Sequence[Exchange]) -> dg.SensorDefinition:
                 now=now,
             )
             loads = open_backfills(connection, now=now)
+            alone = left_alone(connection, now)
         missing = [name for name, lack in lacking.items() if not lack.complete]
         active = _active(context.instance, missing)
         cancelled = {}
@@ -70,8 +72,10 @@ def first_days_sensor(exchanges: Sequence[Exchange]) -> dg.SensorDefinition:
             if name in loads and (ended is None or loads[name] > ended):
                 active.add(name)
         tries = load_tries(context.cursor, now=now)
-        decision = decide(lacking, active, cancelled, tries, now=now)
-        waiting = "; ".join(f"{name}: {why}" for name, why in decision.waiting.items())
+        asked = {name: lack for name, lack in lacking.items() if name not in alone}
+        decision = decide(asked, active, cancelled, tries, now=now)
+        reasons = {**{name: alone[name] for name in missing if name in alone}, **decision.waiting}
+        waiting = "; ".join(f"{name}: {why}" for name, why in reasons.items())
         days = day_keys(last_days(now))
         return dg.SensorResult(
             # No run_key: Dagster would refuse it for ever, but a hole may come again.

@@ -3,7 +3,9 @@
 Belongs here: turning a run's partitions into a job for the engine and reports into materialisations
 and check results. Does not: collecting (collection), the figures of checks (warehouse).
 
-An exchange that fails is not materialised and turns the run red at its end; the others are.
+An exchange that fails is not materialised and turns the run red at its end; the others are. One
+that is left alone after failures is not materialised either, but turns nothing red: its status and
+its events have told already.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,16 +64,22 @@ def ingest_assets(exchanges: Sequence[Exchange]) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: CollectConfig, pipeline: Pipeline
     ) -> Iterator[dg.MaterializeResult[None]]:
         chosen = [by_name[key.to_user_string()] for key in context.selected_asset_keys]
+        reason = _reason(context.run.tags)
         job = Job(
-            reason=_reason(context.run.tags),
+            reason=reason,
             window=day_window(context.partition_keys),
             markets=frozenset(config.markets),
             refetch=config.refetch,
+            # A person's: "Materialize" in the UI, of one partition or of many.
+            insist=reason == "manual" or BACKFILL_TAG in context.run.tags,
         )
         now_ms = pipeline.now_ms()
         database = pipeline.database()
         failed = []
         for report in collect_each(chosen, job, pipeline.settings(), database, now_ms=now_ms):
+            if report.nothing_new:
+                context.log.warning("%s", report.summary())
+                continue
             if report.outcome == "failed":
                 failed.append(report)
                 context.log.error("%s", report.summary())

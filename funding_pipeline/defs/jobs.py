@@ -11,6 +11,7 @@ import dagster as dg
 
 from funding_pipeline.defs.derived import PUBLISHED
 from funding_pipeline.defs.estimates import ESTIMATES_TABLE
+from funding_pipeline.defs.freshness import FRESH
 from funding_pipeline.defs.ingest import REASON_TAG
 from funding_pipeline.exchanges.base import Exchange
 
@@ -27,11 +28,9 @@ def jobs(exchanges: Sequence[Exchange]) -> list[Any]:
     Those that collect hold the exchanges alone, so that a failing one cannot hold up derived
     tables; they differ in name so that neither a sweep nor a backfill makes the hourly tick skip.
     """
-    every = dg.AssetSelection.assets(*(exchange.spec.name for exchange in exchanges))
+    every = _collected(exchanges)
     # What is recorded from samples has no past to ask for.
-    settled = dg.AssetSelection.assets(
-        *(exchange.spec.name for exchange in exchanges if exchange.spec.kind == "settled")
-    )
+    settled = _collected([exchange for exchange in exchanges if exchange.spec.kind == "settled"])
     return [
         dg.define_asset_job(
             HOURLY,
@@ -63,3 +62,10 @@ def jobs(exchanges: Sequence[Exchange]) -> list[Any]:
             description="Derived tables brought up to date and read.duckdb published.",
         ),
     ]
+
+
+def _collected(exchanges: Sequence[Exchange]) -> dg.AssetSelection:
+    """The exchanges, but not their freshness: it is looked at whether anything collects or not."""
+    keys = [dg.AssetKey(exchange.spec.name) for exchange in exchanges]
+    fresh = (dg.AssetCheckKey(key, FRESH) for key in keys)
+    return dg.AssetSelection.assets(*keys) - dg.AssetSelection.checks(*fresh)

@@ -21,6 +21,7 @@ from funding_pipeline.defs.resources import Pipeline
 from funding_pipeline.defs.runs import ACTIVE
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.warehouse.absence import open_backfills
+from funding_pipeline.warehouse.breakers import left_alone
 from funding_pipeline.warehouse.database import Database, timestamp, utc_now
 from funding_pipeline.warehouse.repairs import Due, due
 
@@ -52,7 +53,7 @@ def repair_job(exchanges: Sequence[Exchange]) -> dg.JobDefinition:
                 wanted.missing[report.exchange],
                 report.summary(),
             )
-            if report.outcome == "failed":
+            if report.outcome == "failed" and not report.nothing_new:
                 failed.append(report)
         if failed:
             names = ", ".join(report.exchange for report in failed)
@@ -103,10 +104,13 @@ def repair_sensor(exchanges: Sequence[Exchange]) -> dg.SensorDefinition:
             return dg.SensorResult(skip_reason="no gap is due")
         with database.open() as connection:
             loading = open_backfills(connection, now=utc_now())
+            alone = left_alone(connection, timestamp(now_ms))
         held = _held(context.instance)
         waiting, requests = [], []
         for name in wanted.holes:
-            if name in loading or {name, None} & held.keys():
+            if name in alone:
+                waiting.append(f"{name}: {alone[name]}")
+            elif name in loading or {name, None} & held.keys():
                 waiting.append(f"{name}: {held.get(name) or held.get(None) or 'a backfill runs'}")
             elif again := _pause(context.instance, name, timestamp(now_ms)):
                 waiting.append(f"{name}: the next run is at {again:%H:%M} UTC")

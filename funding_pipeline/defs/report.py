@@ -25,7 +25,7 @@ def report_backfill(reports: Sequence[LoadReport], window: Window) -> int:
     recorded = 0
     with dg.DagsterInstance.get() as instance:
         for report in reports:
-            if report.outcome == "failed":
+            if report.outcome in ("failed", "skipped"):
                 continue
             metadata = load_metadata(report, None, now_ms)
             for day in days:

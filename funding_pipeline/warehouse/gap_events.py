@@ -5,21 +5,21 @@ Belongs here: its words. Does not: deciding anything.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import duckdb
 import polars as pl
 
 from funding_pipeline.warehouse.database import visible
+from funding_pipeline.warehouse.event_kinds import EventKind
 
 # market_id, first and last missing, number of missing settlements
 Told: TypeAlias = tuple[int, datetime, datetime, int]
-Kind = Literal["gap found", "filled", "given up", "asked for again"]
 
 
 def tell(
     connection: duckdb.DuckDBPyConnection,
-    kind: Kind,
+    kind: EventKind,
     gaps: Sequence[Told],
     now: datetime,
     load_id: int | None = None,

@@ -71,10 +71,10 @@ def _bring_up_to_date(
     lost = decide_reasons(connection, specs.values(), now)
     new = [row.told() for row in changes.new]
     tell(connection, "gap found", new, now)
-    tell(connection, "filled", [row.told() for row in (*filled, *changes.lessened)], now)
+    tell(connection, "gap filled", [row.told() for row in (*filled, *changes.lessened)], now)
     # Of what is given up as it is found, one event tells.
     keys = {gap[:2] for gap in new}
-    tell(connection, "given up", [gap for gap in lost if gap[:2] not in keys], now)
+    tell(connection, "gap given up", [gap for gap in lost if gap[:2] not in keys], now)
     _move_watermark(connection)
     return len(changes.fresh) + len(changes.vanished)
 

@@ -1,6 +1,7 @@
 """The book of loads: what ran, how it ended, what each collector's state is, what happened.
 
-Belongs here: writing `loads`, `collector_status` and `events`. Does not: settlements.
+Belongs here: writing `loads`, `base.collectors` and `events`. Does not: settlements, the words of
+a status, which the view `collector_status` finds.
 """
 
 from collections.abc import Sequence
@@ -11,21 +12,23 @@ from typing import Literal
 import duckdb
 import polars as pl
 
+from funding_pipeline.domain.errors import ErrorKind
 from funding_pipeline.domain.records import Window
 from funding_pipeline.warehouse.database import timestamp, transaction, visible
+from funding_pipeline.warehouse.event_kinds import EventKind
 from funding_pipeline.warehouse.quarantine import tell_quarantined
 
 Reason = Literal["tick", "sweep", "backfill", "manual", "import", "repair", "release"]
 Origin = Literal["live", "sandbox"]
-Outcome = Literal["complete", "partial", "failed", "interrupted"]
-_STATUS = {"complete": "ok", "partial": "partial", "failed": "failing", "interrupted": "partial"}
+# Of a load; what is skipped opens none.
+Outcome = Literal["complete", "partial", "failed", "interrupted", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something worth knowing later; `market` None where it concerns the whole exchange."""
 
-    kind: str
+    kind: EventKind
     market: str | None
     detail: str
 
@@ -73,16 +76,18 @@ def end_load(
     requests: int,
     error: str | None,
     now: datetime,
+    error_kind: ErrorKind | None = None,
 ) -> None:
-    """Close a load and bring its exchange's status up to date.
+    """Close a load and keep how it ended as its exchange's state.
 
-    An import or a release tells nothing about how collecting goes: the status stays.
+    An import or a release tells nothing about how collecting goes: that stays as it was.
+    error_kind: of a load that failed because of its exchange.
     """
     with transaction(connection):
         connection.execute(
             """UPDATE loads SET ended = ?, outcome = ?, rows_new = ?, rows_changed = ?,
-            requests = ?, error = ? WHERE load_id = ?""",
-            [now, outcome, rows_new, rows_changed, requests, error, load_id],
+            requests = ?, error = ?, error_kind = ? WHERE load_id = ?""",
+            [now, outcome, rows_new, rows_changed, requests, error, error_kind, load_id],
         )
         exchange, reason = connection.execute(
             "SELECT exchange, reason FROM loads WHERE load_id = ?", [load_id]
@@ -92,18 +97,19 @@ def end_load(
             return
         previous = connection.execute(
             """SELECT last_success, last_error, last_error_at, total_runs, total_records
-            FROM collector_status WHERE exchange = ?""",
+            FROM base.collectors WHERE exchange = ?""",
             [exchange],
         ).fetchall()
         success, last_error, error_at, runs, records = (
             previous[0] if previous else (None, None, None, 0, 0)
         )
-        connection.execute("DELETE FROM collector_status WHERE exchange = ?", [exchange])
+        connection.execute("DELETE FROM base.collectors WHERE exchange = ?", [exchange])
         connection.execute(
-            "INSERT INTO collector_status VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO base.collectors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 exchange,
-                _STATUS[outcome],
+                outcome,
+                error_kind,
                 now,
                 success if outcome == "failed" else now,
                 error or last_error,

@@ -79,7 +79,7 @@ def record_markets(
 # Order matters: events compare the old row with the new list before it is updated.
 _RECORD = (
     """INSERT INTO events
-    SELECT $now, CASE l.status WHEN 'live' THEN 'relisted' ELSE l.status END, $exchange, l.market,
+    SELECT $now, CASE l.status WHEN 'live' THEN 'relisted' ELSE 'delisted' END, $exchange, l.market,
            m.status || ' -> ' || l.status, NULL
     FROM listed l JOIN base.markets m USING (market)
     WHERE m.exchange = $exchange AND m.status <> l.status""",

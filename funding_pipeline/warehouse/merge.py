@@ -200,11 +200,13 @@ def _revise(connection: duckdb.DuckDBPyConnection, load_id: int, now: datetime) 
     )
     connection.execute(
         """INSERT INTO events
-        SELECT ?, 'revised', m.exchange, m.market,
+        SELECT ?, CASE b.fate WHEN 'exchange' THEN 'revised' ELSE b.fate END,
+               m.exchange, m.market,
                count(*) || ' settlement(s), ' || min(b.funding_time) || ' .. '
-               || max(b.funding_time) || ': ' || string_agg(DISTINCT b.fate, ', '), ?
+               || max(b.funding_time), ?
         FROM batch b JOIN base.markets m USING (market_id)
-        WHERE b.fate IN ('exchange', 'reinterpreted', 'released') GROUP BY m.exchange, m.market""",
+        WHERE b.fate IN ('exchange', 'reinterpreted', 'released')
+        GROUP BY m.exchange, m.market, b.fate ORDER BY m.market, b.fate""",
         [now, load_id],
     )
     connection.execute(

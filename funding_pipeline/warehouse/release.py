@@ -117,7 +117,7 @@ def _stored(
     times = [row.stamp for row in slotted]
     rows = connection.execute(
         """SELECT m.market, epoch_ms(s.funding_time), s.rate
-        FROM settlements s JOIN markets m USING (market_id)
+        FROM settlements s JOIN base.markets m USING (market_id)
         WHERE m.exchange = $exchange
           AND s.funding_time >= CAST($first AS TIMESTAMP) - INTERVAL 1 HOUR
           AND s.funding_time <= CAST($last AS TIMESTAMP) + INTERVAL 1 HOUR""",

@@ -163,7 +163,7 @@ def _give_up(
             f"UPDATE base.gaps SET state = 'given up', closed_at = $now WHERE {vain}",
             parameters | {"now": now},
         )
-        tell(connection, "given up", lost, now, load_id)
+        tell(connection, "gap given up", lost, now, load_id)
     return len(lost)
 
 
@@ -185,5 +185,5 @@ def ask_again(
                 last_asked = NULL, closed_at = NULL WHERE {chosen}""",
             parameters,
         )
-        tell(connection, "asked for again", reopened, now)
+        tell(connection, "gap asked for again", reopened, now)
     return len(reopened)

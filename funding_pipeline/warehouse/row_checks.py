@@ -69,9 +69,9 @@ def _declared(connection: duckdb.DuckDBPyConnection, exchange: str) -> dict[str,
     found: dict[str, _Declared] = {}
     for market_id, market, delisted, *cap in connection.execute(
         """SELECT m.market_id, m.market, m.delisted_at, c.since, c.rate_cap, c.rate_floor
-        FROM markets m LEFT JOIN (
+        FROM base.markets m LEFT JOIN (
             FROM base.rate_caps
-            UNION ALL SELECT market_id, last_seen, rate_cap, rate_floor FROM markets
+            UNION ALL SELECT market_id, last_seen, rate_cap, rate_floor FROM base.markets
             WHERE exchange = $exchange AND (rate_cap IS NOT NULL OR rate_floor IS NOT NULL)
         ) c USING (market_id)
         WHERE m.exchange = $exchange ORDER BY m.market_id, c.since""",

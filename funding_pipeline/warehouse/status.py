@@ -29,13 +29,14 @@ class OpenLoad:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeStatus:
-    """One exchange as published.
+    """One exchange as published, its status one of those that `collector_status` documents.
 
     lag_s: from the last settlement of its live markets to now, None without one: a market that was
     delisted lags behind nothing. coverage_30d: over the live markets, the hours of the
     last 30 days that were asked and answered, divided by the hours in which these markets were
     listed; hours in which an answer held no settlement count as collected. It is weighted by hours,
-    runs to the last full hour, and is None without live markets.
+    runs to the last full hour, and is None without live markets. markets_stale: live markets whose
+    next settlement is overdue. retry_at: of an exchange that is left alone after failures.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ExchangeStatus:
     last_settlement: datetime | None = None
     lag_s: int | None = None
     markets_live: int = 0
+    markets_stale: int = 0
     coverage_30d: float | None = None
     last_run: datetime | None = None
     last_success: datetime | None = None
@@ -50,6 +52,7 @@ class ExchangeStatus:
     last_error_at: datetime | None = None
     total_runs: int = 0
     total_records: int = 0
+    retry_at: datetime | None = None
     open_loads: tuple[OpenLoad, ...] = ()
 
 
@@ -78,8 +81,8 @@ def read_status(path: Path, names: Sequence[str], *, now: datetime) -> Status:
     except FileNotFoundError:
         return Status(None, None, tuple(ExchangeStatus(name) for name in names))
     with duckdb.connect(str(path), read_only=True) as connection:
-        collectors = _by_exchange(connection, _COLLECTORS)
-        markets = _by_exchange(connection, _MARKETS)
+        collectors = _by_exchange(connection, _COLLECTORS, {"now": now})
+        markets = _by_exchange(connection, _MARKETS, {"now": now})
         coverage = _by_exchange(connection, _COVERAGE, _span(now))
         loads = _open_loads(connection, now)
         origins = connection.execute("SELECT origin FROM provenance").fetchall()
@@ -88,7 +91,7 @@ def read_status(path: Path, names: Sequence[str], *, now: datetime) -> Status:
         _exchange(
             name,
             collectors.get(name),
-            markets.get(name, (None, None, 0)),
+            markets.get(name, (None, None, 0, 0)),
             coverage.get(name, (None,))[0],
             loads.get(name, ()),
             now,
@@ -107,16 +110,17 @@ def _exchange(
     loads: tuple[OpenLoad, ...],
     now: datetime,
 ) -> ExchangeStatus:
-    last_settlement, last_live, live = markets
+    last_settlement, last_live, live, stale = markets
     if collector is None:
-        collector = (NEVER, None, None, None, None, 0, 0)
-    status, last_run, last_success, last_error, last_error_at, runs, records = collector
+        collector = (NEVER, None, None, None, None, 0, 0, None)
+    status, last_run, last_success, last_error, last_error_at, runs, records, retry_at = collector
     return ExchangeStatus(
         name,
         status,
         last_settlement,
         None if last_live is None else _seconds(last_live, now),
         live,
+        stale,
         coverage,
         last_run,
         last_success,
@@ -124,19 +128,21 @@ def _exchange(
         last_error_at,
         runs,
         records,
+        retry_at,
         loads,
     )
 
 
 _COLLECTORS = """
 SELECT exchange, status, last_run, last_success, last_error, last_error_at, total_runs,
-       total_records
-FROM collector_status"""
+       total_records, retry_at
+FROM base.collector_status_at($now) LEFT JOIN breakers USING (exchange)"""
 
 _MARKETS = """
 SELECT exchange, max(last_settlement), max(last_settlement) FILTER (status = 'live'),
-       count(*) FILTER (status = 'live')
-FROM base.markets GROUP BY exchange"""
+       count(*) FILTER (status = 'live'), coalesce(any_value(f.stale), 0)
+FROM base.markets LEFT JOIN base.exchange_freshness_at($now) f USING (exchange)
+GROUP BY exchange"""
 
 # Markets without a listing date count as listed all the time: what was asked before they existed
 # was answered, so it stands on both sides of the fraction. Spans never overlap (windows.py).
@@ -159,7 +165,7 @@ FROM live LEFT JOIN covered USING (exchange, market) GROUP BY exchange"""
 # Of interrupted loads only those that nothing has ended well since, and none from long ago.
 _OPEN_LOADS = """
 SELECT l.exchange, l.load_id, l.reason, l.started
-FROM loads l LEFT JOIN collector_status s USING (exchange)
+FROM loads l LEFT JOIN base.collectors s USING (exchange)
 WHERE l.ended IS NULL AND l.started > $oldest
   AND (l.started > $running_since OR s.last_success IS NULL OR s.last_success < l.started)
 ORDER BY l.started"""

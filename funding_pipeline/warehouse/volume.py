@@ -98,7 +98,7 @@ def _expected(
             """SELECT market, interval_hours,
                       coalesce(first_settlement, greatest(listed_at, $week_ago), $week_ago),
                       last_settlement
-            FROM markets
+            FROM base.markets
             WHERE exchange = $exchange AND status = 'live' AND interval_hours IS NOT NULL""",
             {"exchange": spec.name, "week_ago": now - WEEK},
         ).fetchall()

@@ -20,12 +20,14 @@ WEEK = ("backfill", "--days", "7")
 EXCHANGE_KEYS = {
     "name", "status", "last_settlement", "lag_s", "markets_live", "coverage_30d", "last_run",
     "last_success", "last_error", "last_error_at", "total_runs", "total_records", "open_loads",
+    "markets_stale", "retry_at",
 }  # fmt: skip
 
 
 def test_status_before_anything(run: Run) -> None:
     result = run("status")
-    assert result.exit_code == 0
+    assert result.exit_code == 1
+    assert result.output.startswith("NOT WELL: nothing is published yet\n")
     assert "Nothing is published yet" in result.output
     assert "funding backfill" in result.output
     found = json.loads(run("status", "--json").output)
@@ -38,12 +40,18 @@ def test_status_of_one_that_works_one_that_fails(run: Run, serve: Serve) -> None
     serve(Fault(kind="geo_block", exchange="bybit"))
     run(*WEEK)
     found = json.loads(run("status", "--json").output)
-    assert set(found) == {"published", "age_s", "exchanges", "origin"}
+    assert set(found) == {
+        "well", "verdict", "reasons", "published", "age_s", "exchanges", "origin"
+    }  # fmt: skip
+    assert not found["well"]
+    (reason,) = found["reasons"]
+    assert reason.startswith("bybit: geo-blocked: bybit ")
+    assert found["verdict"] == f"NOT WELL: {reason}"
     assert found["origin"] == "sandbox"
     assert found["published"].endswith("Z")
     good, bad = found["exchanges"]
     assert set(good) == set(bad) == EXCHANGE_KEYS
-    assert (good["status"], bad["status"]) == ("ok", "failing")
+    assert (good["status"], bad["status"]) == ("ok", "geo-blocked")
     assert (good["markets_live"], good["total_runs"]) == (2, 1)
     assert 7 / 30 < good["coverage_30d"] < 8.1 / 30
     assert good["last_settlement"][14:] == "00:00.000Z"
@@ -51,8 +59,10 @@ def test_status_of_one_that_works_one_that_fails(run: Run, serve: Serve) -> None
     assert good["last_error"] is None
     assert bad["last_success"] is None
     assert "blocked from this location" in bad["last_error"]
-    text = run("status").output
-    assert "bybit: bybit" in text
+    result = run("status")
+    text = result.output
+    assert result.exit_code == 1
+    assert text.startswith(f"NOT WELL: {reason}\n")
     assert "SANDBOX DATA" in text
     assert "blocked from this location" in text
     assert "Coverage: hours of the last 30 days" in text
@@ -62,14 +72,45 @@ def test_status_names_what_was_never_collected(run: Run, serve: Serve) -> None:
     serve()
     run(*WEEK, "--exchange", "bybit")
     lines = run("status").output.splitlines()
-    assert [line.split("  ")[0] for line in lines if "never collected" in line] == ["hyperliquid"]
+    assert lines[0] == "NOT WELL: hyperliquid: never collected"
+    named = [line for line in lines[1:] if line.startswith("hyperliquid  ")]
+    assert len(named) == 1 and "never collected" in named[0]
+
+
+def test_status_serves_as_a_health_check(run: Run, serve: Serve) -> None:
+    serve()
+    run(*WEEK)
+    result = run("status")
+    assert (result.exit_code, result.output.splitlines()[0]) == (0, "all well")
+    found = json.loads(run("status", "--json").output)
+    assert (found["well"], found["verdict"], found["reasons"]) == (True, "all well", [])
+    three_hours_ago = time.time() - 3 * 3600
+    os.utime("data/read.duckdb", (three_hours_ago, three_hours_ago))
+    result = run("status", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.output)["reasons"] == ["published 3.0 hours ago: nothing seems to run"]
+
+
+def test_a_backfill_of_what_is_left_alone_says_so_and_tries_when_it_is_named(
+    run: Run, serve: Serve
+) -> None:
+    serve(Fault(kind="geo_block", exchange="bybit"))
+    for _ in range(3):
+        run("backfill", "--days", "1")
+    lines = run("backfill", "--days", "1").output
+    assert "bybit: not asked: breaker open until" in lines
+    assert "breaker open" in run("status").output
+    assert "bybit: FAILED" in run("backfill", "--days", "1", "--exchange", "bybit").output
+    serve()
+    assert run("backfill", "--days", "1", "--exchange", "bybit").exit_code == 0
+    assert run("status").exit_code == 0
 
 
 def test_status_needs_no_lock(run: Run, serve: Serve) -> None:
     serve()
     run(*WEEK, "--exchange", "bybit")
     with duckdb.connect("data/history.duckdb"):
-        assert run("status").exit_code == 0
+        assert "bybit" in run("status").output
 
 
 def test_a_publication_that_is_no_database(run: Run) -> None:

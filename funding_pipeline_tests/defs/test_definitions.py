@@ -88,6 +88,7 @@ def test_schedules_and_sensors_are_on_by_default_and_in_utc(definitions: dg.Defi
         "hourly": "3 * * * *",
         "estimates": "56 * * * *",
         "sweep": "27 */6 * * *",
+        "freshness": "20 * * * *",
         "maintenance": "41 2 * * *",
     }
     for schedule in schedules:

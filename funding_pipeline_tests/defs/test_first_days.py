@@ -26,6 +26,7 @@ from funding_pipeline.warehouse.absence import (
     load_tries,
     wait,
 )
+from funding_pipeline.warehouse.breakers import note_failure
 from funding_pipeline.warehouse.database import Database, milliseconds, timestamp, utc_now
 from funding_pipeline.warehouse.ledger import start_load
 from funding_pipeline_tests.defs.ticks import days_of, execute, live_market, sense, tick
@@ -68,6 +69,18 @@ def test_the_last_days_are_thirty_full_ones_that_end_yesterday() -> None:
 
 def test_an_exchange_that_was_never_collected_lacks_everything(data_dir: Path) -> None:
     assert not lacking().complete
+
+
+def test_what_is_left_alone_after_failures_is_not_asked_for(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, data_dir: Path
+) -> None:
+    with Database(Settings()).open() as connection:
+        for _ in range(3):
+            note_failure(connection, "bybit", "no", utc_now(), tried=False, load_id=None)
+    assert asked(definitions, instance) == {"hyperliquid"}
+    complete("hyperliquid")
+    _, _, why = sense(definitions, instance, "first_days")
+    assert why is not None and why.startswith("bybit: breaker open until")
 
 
 def test_a_hole_counts_and_a_market_without_one_does_not(data_dir: Path) -> None:

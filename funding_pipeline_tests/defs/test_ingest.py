@@ -7,9 +7,12 @@ import duckdb
 import pytest
 
 from funding_pipeline.defs.derived import STATISTICS, TABLES
-from funding_pipeline.defs.jobs import DERIVATION, HOURLY
+from funding_pipeline.defs.ingest import BACKFILL_TAG, REASON_TAG
+from funding_pipeline.defs.jobs import DERIVATION, ESTIMATES, HOURLY
 from funding_pipeline.defs.partitions import DAYS, day_keys, day_window
 from funding_pipeline.defs.runs import RANGE_END, RANGE_START
+from funding_pipeline.settings import Settings
+from funding_pipeline.warehouse.database import Database
 
 pytestmark = pytest.mark.slow
 
@@ -140,12 +143,34 @@ def test_a_failing_exchange_stops_neither_the_other_nor_the_derived_tables(
         assert connection.sql("SELECT DISTINCT exchange FROM latest_rates").fetchall() == [
             ("hyperliquid",)
         ]
-        status = dict(connection.sql("SELECT exchange, status FROM collector_status").fetchall())
-        (error,) = connection.sql(
-            "SELECT last_error FROM collector_status WHERE exchange = 'bybit'"
+        status, error = connection.sql(
+            "SELECT status, last_error FROM collector_status WHERE exchange = 'bybit'"
         ).fetchall()[0]
-    assert status == {"hyperliquid": "ok", "bybit": "failing"}
+    assert status == "geo-blocked"
     assert "blocked from this location" in error
+
+
+def test_what_is_left_alone_turns_no_run_red_and_a_person_gets_through(
+    bybit_down: str, definitions: dg.Definitions, instance: dg.DagsterInstance, data_dir: Path
+) -> None:
+    first, last = two_days()
+    tick = {RANGE_START: first, RANGE_END: last, REASON_TAG: "tick"}
+    ticks = [run(definitions, instance, HOURLY, **tick) for _ in range(4)]
+    assert [result.success for result in ticks] == [False, False, False, True]
+    assert {name for name, _ in materialized(ticks[-1])} == {"hyperliquid"}
+    with Database(Settings()).open() as connection:
+        connection.execute("UPDATE breakers SET retry_at = opened_at")
+    assert run(definitions, instance, HOURLY, **tick).success, "a failed try is no news"
+    with Database(Settings()).open() as connection:
+        failures, runs = connection.execute(
+            """SELECT failures, total_runs FROM breakers JOIN collector_status USING (exchange)"""
+        ).fetchall()[0]
+    assert (failures, runs) == (4, 4)
+    collect(definitions, instance)
+    run(definitions, instance, HOURLY, **tick, **{BACKFILL_TAG: "by hand"})
+    with Database(Settings()).open() as connection:
+        assert connection.execute("SELECT failures FROM breakers").fetchall() == [(6,)]
+    assert run(definitions, instance, ESTIMATES).success
 
 
 def test_day_windows_and_keys_are_inverse() -> None:

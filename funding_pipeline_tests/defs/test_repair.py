@@ -18,6 +18,7 @@ from funding_pipeline.defs.resources import Pipeline
 from funding_pipeline.domain.records import Window
 from funding_pipeline.exchanges.registry import select
 from funding_pipeline.settings import Settings
+from funding_pipeline.warehouse.breakers import note_failure
 from funding_pipeline.warehouse.database import Database, milliseconds, transaction, utc_now
 from funding_pipeline.warehouse.gaps import refresh
 from funding_pipeline.warehouse.ledger import start_load
@@ -130,9 +131,9 @@ def test_what_no_tick_reaches_is_repaired_by_the_sensor(
     look_for_gaps(now)
     assert query("SELECT DISTINCT state FROM gaps") == [("filled",)]
     assert wanted(definitions, instance) == set()
-    kinds = query("SELECT kind, exchange FROM events WHERE kind IN ('gap found', 'filled')")
+    kinds = query("SELECT kind, exchange FROM events WHERE kind IN ('gap found', 'gap filled')")
     assert sorted(kinds) == [
-        (kind, name) for kind in ("filled", "gap found") for name in sorted(BOTH)
+        (kind, name) for kind in ("gap filled", "gap found") for name in sorted(BOTH)
     ]
     assert query("SELECT count(*) FROM loads WHERE reason = 'repair'") == [(2,)]
 
@@ -190,7 +191,7 @@ def test_what_the_exchange_does_not_have_is_given_up_after_three_runs_over_a_day
         assert wanted(definitions, instance) == set()
     ((answers,),) = query("SELECT answers FROM gaps")
     assert len(answers.splitlines()) == 3
-    assert query("SELECT exchange FROM events WHERE kind = 'given up'") == [("hyperliquid",)]
+    assert query("SELECT exchange FROM events WHERE kind = 'gap given up'") == [("hyperliquid",)]
 
 
 def live_hole(name: str, now: datetime) -> None:
@@ -274,6 +275,20 @@ def test_not_while_the_command_line_fills_the_past(
     with Database(Settings()).open() as connection:
         start_load(connection, "bybit", "backfill", Window(0, 1), now)
     assert wanted(definitions, instance) == set()
+
+
+def test_not_while_the_exchange_is_left_alone_after_failures(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, now: datetime, data_dir: Path
+) -> None:
+    live_hole("bybit", now)
+    with Database(Settings()).open() as connection:
+        for _ in range(3):
+            note_failure(connection, "bybit", "no", now, tried=False, load_id=None)
+    requests, _, why = sense(definitions, instance, REPAIR)
+    assert requests == []
+    assert why is not None and "bybit: breaker open until" in why
+    query("UPDATE breakers SET retry_at = ?", now - HOUR)
+    assert wanted(definitions, instance) == {"bybit"}, "somebody has to try"
 
 
 def test_a_run_without_a_due_gap_asks_nothing(

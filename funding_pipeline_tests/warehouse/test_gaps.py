@@ -188,7 +188,9 @@ def test_a_recorded_exchange_was_not_sampled_and_cannot_be_asked() -> None:
         gather(connection, whole(0, 20, 1, 5, 6), 0, 20.1)
         refreshed(connection, 20.7, recorded())
         assert holes(connection, "state", "reason") == [("AAA", 5, 6, 2, "given up", "not sampled")]
-        kinds = rows(connection, "SELECT kind FROM events WHERE kind IN ('gap found', 'given up')")
+        kinds = rows(
+            connection, "SELECT kind FROM events WHERE kind IN ('gap found', 'gap given up')"
+        )
         assert kinds == [("gap found",)]
 
 
@@ -205,7 +207,7 @@ def test_before_the_look_back_a_gap_is_given_up_as_time_goes_by() -> None:
         assert holes(connection, "state", "reason", where="first_missing < '2025-03-03'") == [
             ("AAA", 16, 16, 1, "given up", "before look-back")
         ]
-        assert rows(connection, "SELECT exchange FROM events WHERE kind = 'given up'") == [
+        assert rows(connection, "SELECT exchange FROM events WHERE kind = 'gap given up'") == [
             ("madeup",)
         ]
 
@@ -287,7 +289,9 @@ def test_a_gap_that_fills_bit_by_bit_is_closed_in_the_end() -> None:
             ("AAA", 5, 7, 3, "filled", time_of(32.1)),
             ("AAA", 10, 14, 5, "filled", time_of(32.1)),
         ]
-        told = rows(connection, "SELECT detail FROM events WHERE kind = 'filled' ORDER BY happened")
+        told = rows(
+            connection, "SELECT detail FROM events WHERE kind = 'gap filled' ORDER BY happened"
+        )
         assert [text.split(" in ")[0] for (text,) in told] == [
             "2 settlement(s)",
             "8 settlement(s)",
@@ -424,7 +428,7 @@ def test_given_up_after_three_empty_answers_over_at_least_a_day(
     assert text.splitlines()[0] == (
         "2025-03-02 07:00 load 31, no settlement in 2025-03-01 05:00:00 .. 2025-03-01 15:00:00"
     )
-    assert bool(rows(one_hole, "FROM events WHERE kind = 'given up'")) == given_up
+    assert bool(rows(one_hole, "FROM events WHERE kind = 'gap given up'")) == given_up
     assert due_now(one_hole, 1000) == ({} if given_up else HOLE)
 
 

@@ -4,12 +4,15 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import duckdb
 import pytest
 
 from funding_pipeline.domain.records import Window
 from funding_pipeline.settings import Settings
+from funding_pipeline.warehouse import database as database_module
+from funding_pipeline.warehouse.breakers import note_failure
 from funding_pipeline.warehouse.database import Database, milliseconds
 from funding_pipeline.warehouse.ledger import end_load, start_load
 from funding_pipeline.warehouse.publish import publish
@@ -20,6 +23,8 @@ from funding_pipeline.warehouse.status import (
     Status,
     read_status,
 )
+from funding_pipeline.warehouse.verdict import reasons
+from funding_pipeline_tests.warehouse.world import rows
 
 NOW = datetime(2026, 3, 31, 12, 30)
 HOUR = timedelta(hours=1)
@@ -43,14 +48,24 @@ def _market(
     listed_at: datetime | None = None,
     status: str = "live",
     last: datetime | None = None,
+    hours: int | None = None,
     exchange: str = "bybit",
 ) -> None:
     connection.execute(
         """INSERT INTO base.markets BY NAME SELECT nextval('market_ids')::INTEGER AS market_id,
         $e AS exchange, $m AS market, $m AS symbol, 1 AS multiplier, 'USD' AS quote,
         'USD' AS settle, $s AS status, $n AS first_seen, $n AS last_seen,
-        $listed::TIMESTAMP AS listed_at, $last::TIMESTAMP AS last_settlement""",
-        {"e": exchange, "m": market, "s": status, "n": NOW, "listed": listed_at, "last": last},
+        $hours::SMALLINT AS interval_hours, $listed::TIMESTAMP AS listed_at,
+        $last::TIMESTAMP AS last_settlement""",
+        {
+            "hours": hours,
+            "e": exchange,
+            "m": market,
+            "s": status,
+            "n": NOW,
+            "listed": listed_at,
+            "last": last,
+        },
     )
 
 
@@ -162,12 +177,119 @@ def test_a_failure_after_a_success(database: Database, settings: Settings) -> No
         _load(connection, NOW - 3 * HOUR, NOW - 2 * HOUR)
         _load(connection, NOW - HOUR, NOW - HOUR / 2, "blocked from this location")
     exchange = _bybit(database, settings)
-    assert exchange.status == "failing"
+    assert (exchange.status, exchange.retry_at) == ("failing", None)
     assert exchange.last_run == exchange.last_error_at == NOW - HOUR / 2
     assert exchange.last_success == NOW - 2 * HOUR
     assert exchange.last_error == "blocked from this location"
     assert (exchange.total_runs, exchange.total_records) == (2, 14)
     assert exchange.open_loads == ()
+
+
+def _ended(connection: duckdb.DuckDBPyConnection, outcome: Any, kind: Any = None) -> None:
+    load_id = start_load(connection, "bybit", "tick", Window(0, 1), NOW - HOUR)
+    end_load(
+        connection,
+        load_id,
+        outcome,
+        rows_new=0,
+        rows_changed=0,
+        requests=1,
+        error="no" if kind else None,
+        error_kind=kind,
+        now=NOW,
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind", "status"),
+    [
+        ("complete", None, "ok"),
+        ("partial", None, "partial"),
+        ("interrupted", None, "partial"),
+        ("failed", None, "failing"),
+        ("failed", "malformed", "failing"),
+        ("failed", "markets failed", "failing"),
+        ("failed", "unreachable", "down"),
+        ("failed", "geo-blocked", "geo-blocked"),
+    ],
+)
+def test_the_status_is_how_the_last_load_ended(
+    database: Database, settings: Settings, outcome: str, kind: str | None, status: str
+) -> None:
+    with database.open() as connection:
+        _market(connection, "a", hours=8, last=NOW - 8 * HOUR)
+        _ended(connection, "failed", "refused")
+        _ended(connection, outcome, kind)
+    assert _bybit(database, settings).status == status
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"), [("complete", "late"), ("partial", "late"), ("failed", "failing")]
+)
+def test_late_comes_before_partial_and_after_failing(
+    database: Database, settings: Settings, outcome: str, status: str
+) -> None:
+    with database.open() as connection:
+        _market(connection, "a", hours=8, last=NOW - 9 * HOUR)
+        _market(connection, "b", hours=8, last=NOW - 8 * HOUR)
+        _ended(connection, outcome)
+    exchange = _bybit(database, settings)
+    assert (exchange.status, exchange.markets_stale, exchange.markets_live) == (status, 1, 2)
+
+
+def test_an_open_breaker_comes_before_what_opened_it(
+    database: Database, settings: Settings
+) -> None:
+    with database.open() as connection:
+        for failures in range(1, 4):
+            _ended(connection, "failed", "geo-blocked")
+            note_failure(connection, "bybit", "no", NOW, tried=False, load_id=None)
+            word = rows(connection, "SELECT status FROM base.collector_status_at(now())")
+            assert word == [("breaker open" if failures == 3 else "geo-blocked",)]
+    exchange = _bybit(database, settings)
+    assert (exchange.status, exchange.retry_at) == ("breaker open", NOW + HOUR / 4)
+    assert exchange.last_error == "no"
+
+
+def _judged(*exchanges: ExchangeStatus, age_s: int | None = 60) -> list[str]:
+    status = Status(None if age_s is None else NOW, age_s, exchanges)
+    return reasons(status, ["bybit", "okx"])
+
+
+def test_all_is_well() -> None:
+    fine = ExchangeStatus("bybit", "ok", markets_stale=3, last_error="of yesterday")
+    assert _judged(fine, ExchangeStatus("okx", "partial")) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "reason"),
+    [
+        (NEVER, {}, "bybit: never collected"),
+        (
+            "late",
+            {"markets_stale": 2, "markets_live": 9},
+            "bybit: late: 2 of 9 markets are overdue",
+        ),
+        ("down", {"last_error": "no"}, "bybit: down: no"),
+        ("geo-blocked", {"last_error": "no"}, "bybit: geo-blocked: no"),
+        ("failing", {"last_error": "no"}, "bybit: failing: no"),
+        ("held", {}, "bybit: held"),
+        (
+            "breaker open",
+            {"last_error": "no", "retry_at": NOW},
+            "bybit: breaker open, tried again after 2026-03-31 12:30 UTC: no",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(status: str, more: dict[str, Any], reason: str) -> None:
+    assert _judged(ExchangeStatus("bybit", status, **more)) == [reason]
+    assert _judged(ExchangeStatus("not chosen", status, **more)) == []
+
+
+def test_a_publication_must_be_there_and_young() -> None:
+    assert _judged(age_s=None) == ["nothing is published yet"]
+    assert _judged(age_s=7200) == []
+    assert _judged(age_s=7201) == ["published 2.0 hours ago: nothing seems to run"]
 
 
 def test_open_loads_are_running_for_a_day_and_interrupted_then(
@@ -203,3 +325,35 @@ def test_times_of_the_database_survive_any_time_zone(
     found = _bybit(database, settings).last_settlement
     assert found is not None
     assert milliseconds(found) == milliseconds(NOW)
+
+
+def test_what_an_older_version_wrote_keeps_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    older = [(number, sql) for number, sql in database_module.migrations() if number < 14]
+    with duckdb.connect() as connection:
+        with monkeypatch.context() as patch:
+            patch.setattr(database_module, "migrations", lambda: older)
+            database_module.migrate(connection)
+        for status in ("ok", "partial", "failing"):
+            connection.execute(
+                "INSERT INTO collector_status VALUES (?, ?, ?, NULL, 'e', NULL, 3, 40)",
+                [status, status, NOW],
+            )
+        for kind, detail in [
+            ("filled", "1 settlement(s)"),
+            ("revised", "1 settlement(s), a .. b: reinterpreted"),
+            ("revised", "2 settlement(s), a .. b: exchange, reinterpreted"),
+            ("listed", "x"),
+        ]:
+            connection.execute(
+                "INSERT INTO events VALUES (?, ?, 'bybit', 'A', ?, NULL)", [NOW, kind, detail]
+            )
+        database_module.migrate(connection)
+        assert rows(
+            connection, "SELECT exchange, status, last_run, total_runs FROM collector_status"
+        ) == [(status, status, NOW, 3) for status in ("ok", "partial", "failing")]
+        assert rows(connection, "SELECT kind FROM events") == [
+            ("gap filled",),
+            ("reinterpreted",),
+            ("revised",),
+            ("listed",),
+        ]
