@@ -1,7 +1,7 @@
 """The command line `funding`: the group that its commands belong to.
 
 Belongs here: which commands there are, and the surroundings they all run in. Does not: options and
-help (`collecting`, `looking`, `stand_in`), the work, how it looks (`text`).
+help (`collecting`, `looking`, `alerts`, `stand_in`), the work, how it looks (`text`).
 
 Everything heavy is imported inside the commands, so that `funding status` answers at once.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from funding_pipeline.cli import collecting, looking, stand_in
+from funding_pipeline.cli import alerts, collecting, looking, stand_in
 from funding_pipeline.cli.failures import plain_failures
 from funding_pipeline.cli.surroundings import env_file
 
@@ -41,6 +41,7 @@ for command in (
     looking.coverage,
     looking.exchanges,
     looking.export,
+    alerts.alerts,
     stand_in.sandbox,
 ):
     main.add_command(command)

@@ -1,0 +1,235 @@
+"""What is wrong now, as the database knows it.
+
+Belongs here: from stored facts to findings, in a handful of bounded queries. Does not: judging
+settlements (checks, gaps), whom to tell (decide). Times are naive UTC.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import duckdb
+
+from funding_pipeline.alerts.decide import Finding, Severity
+
+# A failed run counts until it succeeded since, or for so long: the next ticks tell by themselves.
+FAILED_RUN_COUNTS = timedelta(hours=2)
+# For so long an occurrence is offered to channels that have not heard of it.
+NEWS = timedelta(days=1)
+# An exchange is stale when so many of its markets are; single ones are told by gaps and coverage.
+STALE_SHARE = 0.1
+_LONGEST_DETAIL = 160
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One evaluation of an asset check. `detail`: what it counted, in words."""
+
+    asset: str
+    name: str
+    passed: bool
+    severity: Severity
+    detail: str
+    evaluated: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """One exchange's live markets with a settlement: how many there are, how many are stale."""
+
+    exchange: str
+    markets: int
+    stale: int
+    newest: datetime
+
+    @property
+    def fresh(self) -> bool:
+        """Whether at most a tenth is stale."""
+        return self.stale <= STALE_SHARE * self.markets
+
+
+def findings(
+    connection: duckdb.DuckDBPyConnection, exchanges: Collection[str], now: datetime
+) -> list[Finding]:
+    """Everything that is wrong with these exchanges and with what concerns all of them.
+
+    A failed run of an exchange whose status tells the same is left out: one cause, one finding.
+    """
+    statuses = list(_statuses(connection))
+    told = {finding.exchange for finding in statuses}
+    found = [
+        *statuses,
+        *_stale(connection, now),
+        *_held(connection),
+        *(run for run in _failed_runs(connection, now) if run.exchange not in told),
+        *_failing_checks(connection, exchanges),
+        *_broken_derivation(connection),
+        *_given_up(connection, now),
+    ]
+    return [finding for finding in found if finding.exchange in {"all", *exchanges}]
+
+
+def record_checks(
+    connection: duckdb.DuckDBPyConnection,
+    results: Sequence[CheckResult],
+    known: Collection[tuple[str, str]],
+) -> None:
+    """Bring `base.failing_checks` up to date with these evaluations; checks that are not `known`
+    any more go.
+
+    A failure counts although the same look shows a later success: the two may be of different days,
+    and it would be lost between two looks. The next success ends it.
+    """
+    held = connection.execute("SELECT asset, name, evaluated FROM base.failing_checks").fetchall()
+    passed: dict[tuple[str, str], datetime] = {}
+    failed: dict[tuple[str, str], CheckResult] = {}
+    for result in sorted(results, key=lambda result: result.evaluated):
+        if result.passed:
+            passed[result.asset, result.name] = result.evaluated
+        else:
+            failed[result.asset, result.name] = result
+    for asset, name, evaluated in held:
+        over = (asset, name) in passed and passed[asset, name] > evaluated
+        if over or (asset, name) in failed or (asset, name) not in known:
+            connection.execute(
+                "DELETE FROM base.failing_checks WHERE asset = ? AND name = ?", [asset, name]
+            )
+    for result in failed.values():
+        if (result.asset, result.name) in known:
+            connection.execute(
+                "INSERT INTO base.failing_checks VALUES (?, ?, ?, ?, ?)",
+                [result.asset, result.name, result.severity, result.detail, result.evaluated],
+            )
+
+
+def publication_is_good(connection: duckdb.DuckDBPyConnection, now: datetime) -> bool:
+    """Whether most of the exchanges that have markets are fresh: the pipeline as a whole works.
+
+    One exchange that is blocked is for an alert; a dead man's switch that it kept silent would be
+    switched off.
+    """
+    found = freshness(connection, now)
+    return 2 * sum(exchange.fresh for exchange in found) > len(found)
+
+
+def freshness(connection: duckdb.DuckDBPyConnection, now: datetime) -> list[Freshness]:
+    """By exchange, how many live markets lack a settlement that was due an hour ago. A market
+    whose interval nobody declared is not judged.
+    """
+    rows = connection.execute(
+        """SELECT exchange, count(*),
+               count(*) FILTER (last_settlement
+                                < $now - to_hours(CAST(interval_hours + 1 AS INTEGER))),
+               max(last_settlement)
+        FROM markets
+        WHERE status = 'live' AND last_settlement IS NOT NULL AND interval_hours IS NOT NULL
+        GROUP BY exchange ORDER BY exchange""",
+        {"now": now},
+    ).fetchall()
+    return [Freshness(*row) for row in rows]
+
+
+def _stale(connection: duckdb.DuckDBPyConnection, now: datetime) -> Iterator[Finding]:
+    for found in freshness(connection, now):
+        if not found.fresh:
+            date = "" if now - found.newest < timedelta(hours=20) else f"{found.newest:%d %b} "
+            yield Finding(
+                f"stale {found.exchange}",
+                found.exchange,
+                f"{found.stale:,} of {found.markets:,} markets stale",
+                f"newest settlement {date}{found.newest:%H:%M} UTC",
+                "error" if 2 * found.stale > found.markets else "warning",
+            )
+
+
+# What a person reads of a collector's status; those that are not here are no alarm.
+_STATUS_WORDS: dict[str, tuple[str, Severity]] = {
+    "failing": ("collecting fails", "error"),
+    "partial": ("some markets could not be asked", "warning"),
+}
+
+
+def _statuses(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+    rows = connection.execute(
+        "SELECT exchange, status, coalesce(last_error, '') FROM collector_status ORDER BY exchange"
+    ).fetchall()
+    for exchange, status, error in rows:
+        if status in _STATUS_WORDS:
+            words, severity = _STATUS_WORDS[status]
+            yield Finding(f"status {exchange}", exchange, words, _first_line(error), severity)
+
+
+def _held(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+    rows = connection.execute(
+        """SELECT exchange, detail, kind FROM events WHERE kind IN ('held', 'released')
+        QUALIFY row_number() OVER (PARTITION BY exchange ORDER BY happened DESC, kind) = 1
+        ORDER BY exchange"""
+    ).fetchall()
+    for exchange, detail, kind in rows:
+        if kind == "held":
+            yield Finding(
+                f"held {exchange}", exchange, "held back until released", _first_line(detail)
+            )
+
+
+def _failed_runs(connection: duckdb.DuckDBPyConnection, now: datetime) -> Iterator[Finding]:
+    """Events of the sensor `failures`: the newest of each job and exchange, unless the exchange was
+    collected since.
+    """
+    rows = connection.execute(
+        """SELECT e.exchange, split_part(e.detail, ': ', 1) AS job,
+                  arg_max(e.detail, e.happened) AS newest
+        FROM events e LEFT JOIN collector_status s USING (exchange)
+        WHERE e.kind = 'run failed' AND e.happened > $since
+          AND (s.last_success IS NULL OR s.last_success < e.happened)
+        GROUP BY e.exchange, job ORDER BY e.exchange, job""",
+        {"since": now - FAILED_RUN_COUNTS},
+    ).fetchall()
+    for exchange, job, detail in rows:
+        words = _first_line(detail.removeprefix(f"{job}: "))
+        yield Finding(f"run {job} {exchange}", exchange, f"run of {job} failed", words)
+
+
+def _failing_checks(
+    connection: duckdb.DuckDBPyConnection, exchanges: Collection[str]
+) -> Iterator[Finding]:
+    rows = connection.execute(
+        "SELECT asset, name, detail, severity FROM base.failing_checks ORDER BY asset, name"
+    ).fetchall()
+    for asset, name, detail, severity in rows:
+        of_exchange = asset in exchanges
+        title = f"check {name} fails" if of_exchange else f"check {name} of {asset} fails"
+        exchange = asset if of_exchange else "all"
+        yield Finding(f"check {asset} {name}", exchange, title, detail, severity)
+
+
+def _broken_derivation(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+    rows = connection.execute(
+        "SELECT error FROM derivations ORDER BY ended DESC LIMIT 1"
+    ).fetchall()
+    if rows and rows[0][0]:
+        yield Finding(
+            "derivation", "all", "a part of the derived tables is not new", _first_line(rows[0][0])
+        )
+
+
+def _given_up(connection: duckdb.DuckDBPyConnection, now: datetime) -> Iterator[Finding]:
+    rows = connection.execute(
+        """SELECT exchange, detail, happened FROM events
+        WHERE kind = 'given up' AND happened > $since ORDER BY happened, exchange""",
+        {"since": now - NEWS},
+    ).fetchall()
+    for exchange, detail, happened in rows:
+        yield Finding(
+            f"given up {exchange} {happened}",
+            exchange,
+            "gaps given up after empty answers",
+            _first_line(detail),
+            "warning",
+            once=True,
+        )
+
+
+def _first_line(text: str) -> str:
+    line = next(iter(text.strip().splitlines()), "")
+    return line if len(line) <= _LONGEST_DETAIL else line[: _LONGEST_DETAIL - 1].rstrip() + "…"
