@@ -58,8 +58,8 @@ def findings(
     statuses = list(_statuses(connection))
     told = {finding.exchange for finding in statuses}
     found = [
-        *statuses,
         *_stale(connection, now),
+        *statuses,
         *_held(connection),
         *(run for run in _failed_runs(connection, now) if run.exchange not in told),
         *_failing_checks(connection, exchanges),
