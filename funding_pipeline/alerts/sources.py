@@ -16,8 +16,6 @@ from funding_pipeline.alerts.decide import Finding, Severity
 FAILED_RUN_COUNTS = timedelta(hours=2)
 # For so long an occurrence is offered to channels that have not heard of it.
 NEWS = timedelta(days=1)
-# An exchange is stale when so many of its markets are; single ones are told by gaps and coverage.
-STALE_SHARE = 0.1
 _LONGEST_DETAIL = 160
 
 
@@ -35,17 +33,15 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """One exchange's live markets with a settlement: how many there are, how many are stale."""
+    """One exchange's live markets: how many there are, how many are stale. `late`: a tenth of them
+    or more; single ones are told by gaps and coverage.
+    """
 
     exchange: str
     markets: int
     stale: int
-    newest: datetime
-
-    @property
-    def fresh(self) -> bool:
-        """Whether at most a tenth is stale."""
-        return self.stale <= STALE_SHARE * self.markets
+    late: bool
+    newest: datetime | None
 
 
 def findings(
@@ -109,7 +105,7 @@ def publication_is_good(connection: duckdb.DuckDBPyConnection, now: datetime) ->
     switched off.
     """
     found = freshness(connection, now)
-    return 2 * sum(exchange.fresh for exchange in found) > len(found)
+    return 2 * sum(exchange.late for exchange in found) < len(found)
 
 
 def freshness(connection: duckdb.DuckDBPyConnection, now: datetime) -> list[Freshness]:
@@ -117,10 +113,10 @@ def freshness(connection: duckdb.DuckDBPyConnection, now: datetime) -> list[Fres
     whose interval nobody declared is not judged.
     """
     rows = connection.execute(
-        """SELECT exchange, count(*),
+        """SELECT exchange, count(*) AS live,
                count(*) FILTER (last_settlement
-                                < $now - to_hours(CAST(interval_hours + 1 AS INTEGER))),
-               max(last_settlement)
+                                < $now - to_hours(CAST(interval_hours + 1 AS INTEGER))) AS stale,
+               10 * stale >= live AS late, max(last_settlement)
         FROM markets
         WHERE status = 'live' AND last_settlement IS NOT NULL AND interval_hours IS NOT NULL
         GROUP BY exchange ORDER BY exchange""",
@@ -131,20 +127,30 @@ def freshness(connection: duckdb.DuckDBPyConnection, now: datetime) -> list[Fres
 
 def _stale(connection: duckdb.DuckDBPyConnection, now: datetime) -> Iterator[Finding]:
     for found in freshness(connection, now):
-        if not found.fresh:
-            date = "" if now - found.newest < timedelta(hours=20) else f"{found.newest:%d %b} "
+        if found.late:
             yield Finding(
                 f"stale {found.exchange}",
                 found.exchange,
                 f"{found.stale:,} of {found.markets:,} markets stale",
-                f"newest settlement {date}{found.newest:%H:%M} UTC",
+                _newest(found.newest, now),
                 "error" if 2 * found.stale > found.markets else "warning",
             )
 
 
-# What a person reads of a collector's status; those that are not here are no alarm.
+def _newest(time: datetime | None, now: datetime) -> str:
+    if time is None:
+        return "nothing has settled yet"
+    date = "" if now - time < timedelta(hours=20) else f"{time:%d %b} "
+    return f"newest settlement {date}{time:%H:%M} UTC"
+
+
+# What a person reads of a collector's status. Those that are not here are no alarm, or told with
+# more figures by another source (late: `_stale`, held: `_held`).
 _STATUS_WORDS: dict[str, tuple[str, Severity]] = {
     "failing": ("collecting fails", "error"),
+    "geo-blocked": ("blocked from this location", "error"),
+    "down": ("does not answer", "error"),
+    "breaker open": ("left alone for a while after failures", "error"),
     "partial": ("some markets could not be asked", "warning"),
 }
 
