@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from funding_pipeline.defs.alerts import alerts_sensor
 from funding_pipeline.defs.derived import derived_assets
 from funding_pipeline.defs.estimates import estimates_asset
 from funding_pipeline.defs.failures import failures_sensor
@@ -47,6 +48,7 @@ def defs() -> dg.Definitions:
             repair_sensor(exchanges),
             failures_sensor(exchanges),
             lost_runs_sensor(),
+            alerts_sensor(exchanges),
         ],
         resources={"pipeline": Pipeline(), "published": published_database()},
         # Steps are asynchronous inside or short; processes of their own would only cost.

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from funding_pipeline.domain.windows import DEFAULT_WINDOWS, windows_hours
@@ -20,6 +20,13 @@ def _names(value: object) -> object:
     return (
         tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
     )
+
+
+def _urls(value: object) -> object:
+    # A comma inside a URL separates nothing: mailto://…?to=a@b.c,d@e.f is one.
+    if not isinstance(value, str):
+        return value
+    return tuple(filter(None, re.split(r"[\s,]+(?=[\w+.-]+://)", value.strip(" ,\n"))))
 
 
 def _windows(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -49,6 +56,11 @@ class Settings(BaseSettings):
 
     FUNDING_WINDOWS (comma list of hours or days, 24h,3d,7d,14d,30d by default) names the windows of
     the moving averages and of what is averaged across exchanges; a change has them all made anew.
+
+    FUNDING_ALERT_URLS (comma list of addresses as Apprise writes them: tgram://, slack://,
+    mailto:// ...) says who is told when something is wrong, FUNDING_ALERT_COOL_DOWN_HOURS how soon
+    again while it lasts. FUNDING_PING_URL is asked after each publication of fresh data. Addresses
+    are secrets.
     """
 
     model_config = SettingsConfigDict(env_prefix="FUNDING_", frozen=True)
@@ -61,6 +73,9 @@ class Settings(BaseSettings):
     windows: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(_windows)
     ] = DEFAULT_WINDOWS
+    alert_urls: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_urls)] = ()
+    alert_cool_down_hours: float = Field(default=6, gt=0)
+    ping_url: SecretStr | None = None
     overrides: dict[str, dict[str, str]] = Field(default_factory=_of_exchanges, init=False)
 
     def of_exchange(self, what: Literal["PROXY", "ORIGIN"]) -> dict[str, str]:

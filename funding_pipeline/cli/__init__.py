@@ -1,8 +1,8 @@
 """The command line `funding`: the group that its commands belong to.
 
 Belongs here: which commands there are, and the surroundings they all run in. Does not: options and
-help (`collecting`, `looking`, `quarantine`, `tending`, `stand_in`), the work, how it looks
-(`text`).
+help (`collecting`, `looking`, `quarantine`, `tending`, `alerts`, `stand_in`), the work, how it
+looks (`text`).
 
 Everything heavy is imported inside the commands, so that `funding status` answers at once.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from funding_pipeline.cli import collecting, looking, quarantine, stand_in, tending
+from funding_pipeline.cli import alerts, collecting, looking, quarantine, stand_in, tending
 from funding_pipeline.cli.failures import plain_failures
 from funding_pipeline.cli.surroundings import env_file
 
@@ -44,6 +44,7 @@ for command in (
     looking.export,
     tending.release,
     quarantine.quarantine,
+    alerts.alerts,
     stand_in.sandbox,
 ):
     main.add_command(command)

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
+from funding_pipeline.alerts.ping import ping
+from funding_pipeline.alerts.sources import publication_is_good
 from funding_pipeline.defs.columns import table_metadata
 from funding_pipeline.defs.estimates import ESTIMATES_TABLE
 from funding_pipeline.defs.resources import Pipeline
@@ -44,6 +46,7 @@ STATISTICS = {
 
 def derived_assets(exchanges: Sequence[Exchange]) -> list[dg.AssetsDefinition]:
     """The derived tables of these exchanges' settlements, and the published database."""
+    names = [exchange.spec.name for exchange in exchanges]
 
     @dg.multi_asset(
         name="derive_tables",
@@ -105,8 +108,11 @@ def derived_assets(exchanges: Sequence[Exchange]) -> list[dg.AssetsDefinition]:
             errors = connection.execute(
                 "SELECT error FROM derivations ORDER BY ended DESC LIMIT 1"
             ).fetchall()
+            good = publication_is_good(connection, names, utc_now())
         if errors and errors[0][0]:
             raise dg.Failure(f"published, but a part of the derivation broke: {errors[0][0]}")
+        if good and (url := pipeline.settings().ping_url):
+            ping(url)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": rows,

@@ -29,6 +29,7 @@ _ASSETS = ("BTC", "ETH", "SOL")
 _LINES = timedelta(days=14)
 _CURRENT = timedelta(days=1)
 _WINDOW = "7d"
+_COVERAGE_DAYS = 30
 
 Draw = Callable[[], bytes | None]
 
@@ -137,7 +138,15 @@ def _lines(published: Path, exchanges: Sequence[str]) -> bytes | None:
 
 
 def _coverage(published: Path) -> bytes | None:
-    return pictures.completeness(client.coverage(database=published))
+    # The same figures and reasons as the table has and `funding coverage` prints; full days.
+    cells = client.query(
+        """SELECT exchange, day, share, reason FROM coverage_by_day
+        WHERE day < (SELECT CAST(max(last_settlement) AS DATE) FROM markets)
+          AND day >= (SELECT CAST(max(last_settlement) AS DATE) - $days FROM markets)""",
+        {"days": _COVERAGE_DAYS},
+        database=published,
+    )
+    return pictures.completeness(cells)
 
 
 def _last_drawn(instance: dg.DagsterInstance) -> datetime | None:

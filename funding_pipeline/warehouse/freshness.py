@@ -4,7 +4,7 @@ Belongs here: reading them. Does not: what is overdue and when an exchange is la
 the migration that made them), acting on it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -30,7 +30,7 @@ class Freshness:
 
 
 def exchange_freshness(
-    connection: duckdb.DuckDBPyConnection, exchanges: Sequence[str], now: datetime
+    connection: duckdb.DuckDBPyConnection, exchanges: Collection[str], now: datetime
 ) -> dict[str, Freshness]:
     """Of those of the exchanges that have live markets; `now` is naive UTC."""
     rows = connection.execute(

@@ -97,7 +97,7 @@ def test_schedules_and_sensors_are_on_by_default_and_in_utc(definitions: dg.Defi
         assert schedule.execution_timezone == "UTC", schedule.name
     sensors = {sensor.name: sensor.default_status for sensor in definitions.sensors or []}
     assert sensors == dict.fromkeys(
-        ["watermark", "first_days", "repair", "failures", "lost_runs"],
+        ["watermark", "first_days", "repair", "failures", "lost_runs", "alerts"],
         dg.DefaultSensorStatus.RUNNING,
     )
 

@@ -61,8 +61,8 @@ def pairs(rows: Iterable[tuple[str | None, str, str, float | None, float | None]
     )
 
 
-def coverage(rows: Iterable[tuple[str, date, float]]) -> pl.DataFrame:
-    schema = {"exchange": pl.String, "day": pl.Date, "coverage": pl.Float64}
+def coverage(rows: Iterable[tuple[str, date, float, str | None]]) -> pl.DataFrame:
+    schema = {"exchange": pl.String, "day": pl.Date, "share": pl.Float64, "reason": pl.String}
     return pl.DataFrame(list(rows), schema=schema, orient="row")
 
 
@@ -236,6 +236,36 @@ def test_colours_go_to_the_first_ones_and_run_out() -> None:
     assert len(set(list(found.values())[8:])) == 1
 
 
+WHY = ("answered empty", "not asked", "exchange outage", "quarantined", "made up by a test")
+
+
+def _cell(share: float, reason: str | None) -> tuple[int, ...]:
+    """The colour that most of the picture has, white apart: that of its only row."""
+    day = date(2025, 3, 1)
+    frame = coverage(("bybit", day + timedelta(days=n), share, reason) for n in range(20))
+    colours = opened(pictures.completeness(frame)).getcolors(256)
+    assert colours is not None
+    return max((n, c) for n, c in colours if min(c) < 250)[1]  # type: ignore[type-var,arg-type]
+
+
+@pytest.mark.parametrize(
+    ("share", "reason", "colour"),
+    [
+        (1.0, None, (0xE8, 0xEA, 0xED)),
+        (0.0, "answered empty 8", (0x00, 0x72, 0xB2)),
+        (0.0, "not asked 5, answered empty 2", (0xD5, 0x5E, 0x00)),
+        (0.0, "answered empty 5, not asked 2", (0x00, 0x72, 0xB2)),
+        (0.0, "made up by a test 3", (0x8A, 0x8A, 0x8A)),
+        (0.0, None, (0, 0, 0)),
+        (0.999, "answered empty 1", (0xB3, 0xD5, 0xE8)),
+    ],
+)
+def test_a_hole_has_the_colour_of_its_reason_the_paler_the_smaller(
+    share: float, reason: str | None, colour: tuple[int, ...]
+) -> None:
+    assert _cell(share, reason) == pytest.approx(colour, abs=8)
+
+
 def everything(seed: int = 1) -> dict[str, Callable[[], bytes | None]]:
     """All pictures at their largest: every exchange, forty assets, noise."""
     noise = random.Random(seed)
@@ -260,7 +290,7 @@ def everything(seed: int = 1) -> dict[str, Callable[[], bytes | None]]:
         ),
         "completeness": lambda: pictures.completeness(
             coverage(
-                (e, date(2025, 3, 1) + timedelta(days=n), noise.random())
+                (e, date(2025, 3, 1) + timedelta(days=n), noise.random(), f"{noise.choice(WHY)} 9")
                 for e in exchanges
                 for n in range(30)
             )
@@ -291,7 +321,7 @@ def test_one_of_everything_is_enough() -> None:
         pictures.heat_map(averages([("bybit", "BTC", 0.0)])),
         pictures.top_spreads(pairs([("BTC", "okx", "bybit", -0.1, -0.2)])),
         pictures.lines(hourly("BTC", "bybit", [1]), assets=["BTC"]),
-        pictures.completeness(coverage([("bybit", date(2025, 3, 1), 0.5)])),
+        pictures.completeness(coverage([("bybit", date(2025, 3, 1), 0.5, "not asked 3")])),
     ):
         assert opened(png).width > 700
 
