@@ -197,7 +197,7 @@ def _(Figure, days, earned):
     axes.set_title("What pairs promised, and what came", loc="left")
     axes.grid(axis="x", color="#e4e4e4")
     axes.set_axisbelow(True)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     figure
     return
 

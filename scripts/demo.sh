@@ -22,7 +22,7 @@ done
 export FUNDING_DATA_DIR="$DEMO" FUNDING_SANDBOX_URL="$url" FUNDING_LIMITS=off DAGSTER_HOME="$DEMO"
 funding backfill --days 30
 # Else they would be drawn with the next hour's settlements.
-PYTHONWARNINGS=ignore dagster asset materialize --workspace "$root/workspace.yaml" \
+PYTHONWARNINGS=ignore dagster asset materialize --module-name funding_pipeline.definitions \
   --select pictures >"$DEMO/pictures.log" 2>&1 || cat "$DEMO/pictures.log"
 echo
 echo "Query it:   duckdb -readonly $DEMO/read.duckdb \"FROM latest_rates ORDER BY apr DESC LIMIT 10\""

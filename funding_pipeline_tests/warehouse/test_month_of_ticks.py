@@ -1,7 +1,8 @@
 """A month of updates leaves every derived table as a rebuild from nothing makes it.
 
-Most steps are of several hours, by a seed, and the last thirty of one: an update of all tables
-takes about a second.
+Most steps are of many hours, by a seed, and the last twelve of one: an update of all tables takes
+about a second. Intervals change, settlements are missing, late, and wrong at first; markets come
+and go.
 """
 
 import random
@@ -57,18 +58,19 @@ class History:
 
     def __init__(self) -> None:
         self.random = random.Random(7)
-        changing = [*range(0, 480, 8), *range(480, 720, 4), *range(723, 1100, 8)]
-        broken = [h for h in range(0, 1100) if not 400 < h < 430 and h not in (350, 352, 800)]
+        changing = [(h, 8) for h in range(0, 481, 8)] + [(h, 4) for h in range(484, 721, 4)]
+        changing += [(h, 8) for h in range(723, 1100, 8)]  # after an odd step
+        broken = [h for h in range(1100) if not 400 < h < 430 and h not in (350, 352, 800)]
         self.rows = {
             ONE.name: [
                 *self.series("AAA", changing),
-                *self.series("BBB", broken),
-                *self.series("CCC", range(600, 1100, 8)),
+                *self.series("BBB", [(h, 1) for h in broken]),
+                *self.series("CCC", [(h, 8) for h in range(600, 1100, 8)]),
             ],
             OTHER.name: [
-                *self.series("AAA", range(1100)),
-                *self.series("BBB", range(0, 1100, 4)),
-                *self.series("CCC", range(0, 900, 8)),
+                *self.series("AAA", [(h, 1) for h in range(1100)]),
+                *self.series("BBB", [(h, 4) for h in range(0, 1100, 4)]),
+                *self.series("CCC", [(h, 8) for h in range(0, 900, 8)]),
             ],
         }
         every = [(name, row) for name, rows in self.rows.items() for row in rows]
@@ -76,12 +78,12 @@ class History:
         self.late = self.chosen(every, 12)
         self.wrong = self.chosen(every, 12)
 
-    def series(self, market: str, hours: Iterable[int]) -> list[RawSettlement]:
+    def series(self, market: str, hours: Iterable[tuple[int, int]]) -> list[RawSettlement]:
         """A rate that wanders, now and then far enough for an opportunity."""
         rate, found = 0.0, []
-        for hour in hours:
+        for hour, interval in hours:
             rate = 0.9 * rate + self.random.gauss(0, 2e-4)
-            found.append(sent(hour, f"{rate:.8f}", market=market))
+            found.append(sent(hour, f"{rate:.8f}", market=market, interval_hours=interval))
         return found
 
     def chosen(
@@ -153,11 +155,17 @@ def _sampled(connection: Any) -> int:
 
 
 def hours() -> Iterator[int]:
-    """When it is collected and derived: every half day on average, hourly at the end."""
+    """When it is collected and derived: once a day on average, hourly at the end."""
     choose = random.Random(3)
     hour = FIRST
     while hour < LAST:
-        hour += choose.randint(1, 24) if hour < LAST - 53 else 1
+        hour += (
+            choose.randint(6, 40)
+            if hour < LAST - 51
+            else 1
+            if hour >= LAST - 12
+            else LAST - 12 - hour
+        )
         yield hour
 
 
@@ -189,7 +197,7 @@ def test_a_month_of_updates_is_a_rebuild(databases: tuple[Database, Database]) -
     for hour in hours():
         for database in databases:
             see_lists(database, hour)
-        tick(ticking, history, before - 48, hour)
+        tick(ticking, history, before - 96, hour)
         before = hour
     tick(rebuilt, history, -8, LAST)
     updated, anew = tables(ticking), tables(rebuilt)
