@@ -175,22 +175,29 @@ def _(chosen, client, days, pl, then, usd):
 
 @app.cell
 def _(Figure, days, earned):
-    figure = Figure(figsize=(9, 4.6), layout="constrained")
+    shown = earned.head(15)
+    names = [
+        f"{row['asset']}  {row['long_exchange']} / {row['short_exchange']}"
+        for row in shown.iter_rows(named=True)
+    ]
+    promised = (100 * shown["promised"]).to_list()
+    came = (100 * shown["funding"] * 365 / days.value).to_list()
+    figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
-    promised = 100 * earned["promised"]
-    came = 100 * earned["funding"] * 365 / days.value
-    axes.scatter(promised, came, s=24, color="#0072b2")
-    for name, x, y in list(zip(earned["asset"], promised, came, strict=True))[:12]:
-        axes.annotate(
-            name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8, parse_math=False
-        )
-    reach = max([1.0, *promised])
-    axes.plot([0, reach], [0, reach], color="#8a8a8a", linewidth=1)
-    axes.axhline(0, color="#222222", linewidth=0.8)
-    axes.set_xlabel("APR of the week before, percent")
-    axes.set_ylabel("APR since, percent")
-    axes.set_title("On the grey line a pair kept its promise (before fees)", loc="left")
-    axes.grid(color="#e4e4e4")
+    axes.hlines(range(len(shown)), promised, came, color="#c4c4c4", zorder=1)
+    axes.scatter(promised, range(len(shown)), s=30, color="#8a8a8a", label="the week before")
+    axes.scatter(came, range(len(shown)), s=30, color="#0072b2", label="since")
+    axes.set_yticks(range(len(shown)), names, parse_math=False)
+    axes.invert_yaxis()
+    # One pair of many hundred percent would press all others together.
+    axes.set_xscale("symlog", linthresh=20)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.axvline(0, color="#222222", linewidth=0.8)
+    axes.set_xlabel("APR before fees, percent; logarithmic beyond 20")
+    axes.set_title("What pairs promised, and what came", loc="left")
+    axes.grid(axis="x", color="#e4e4e4")
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     figure
     return
 

@@ -116,23 +116,23 @@ def _(client, latest, pl):
 
 @app.cell
 def _(Figure, of_assets):
-    top = of_assets.head(40)
-    figure = Figure(figsize=(9, 5), layout="constrained")
+    top = of_assets.head(20)
+    names = [f"{row['asset']}  {row['exchange']}" for row in top.iter_rows(named=True)]
+    steadily = top["sign_persistence"].fill_null(0)
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
     axes = figure.subplots()
-    axes.scatter(100 * top["apr_mean"], 100 * top["sign_persistence"], s=24, color="#0072b2")
-    for row in top.head(12).iter_rows(named=True):
-        axes.annotate(
-            f"{row['asset']} {row['exchange']}",
-            (100 * row["apr_mean"], 100 * row["sign_persistence"]),
-            xytext=(4, 4),
-            textcoords="offset points",
-            fontsize=8,
-        )
+    bars = axes.barh(range(len(top)), 100 * top["apr_mean"], color="#0072b2")
+    for bar, share in zip(bars, steadily, strict=True):
+        bar.set_alpha(0.25 + 0.75 * share)
+    axes.bar_label(bars, [f"{100 * share:.0f} %" for share in steadily], padding=4, fontsize=8)
+    axes.set_yticks(range(len(top)), names, parse_math=False)
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
     axes.axvline(0, color="#222222", linewidth=0.8)
     axes.set_xlabel("APR, mean of 7 days, percent")
-    axes.set_ylabel("hours with the sign of the mean, percent")
-    axes.set_title("High up and far from the middle: pays much, and steadily", loc="left")
-    axes.grid(color="#e4e4e4")
+    axes.set_title("Numbers and shades: hours with the sign of the mean", loc="left")
+    axes.grid(axis="x", color="#e4e4e4")
+    axes.set_axisbelow(True)
     figure
     return
 

@@ -21,6 +21,9 @@ done
 
 export FUNDING_DATA_DIR="$DEMO" FUNDING_SANDBOX_URL="$url" FUNDING_LIMITS=off DAGSTER_HOME="$DEMO"
 funding backfill --days 30
+# Else they would be drawn with the next hour's settlements.
+PYTHONWARNINGS=ignore dagster asset materialize --module-name funding_pipeline.definitions \
+  --select pictures >"$DEMO/pictures.log" 2>&1 || cat "$DEMO/pictures.log"
 echo
 echo "Query it:   duckdb -readonly $DEMO/read.duckdb \"FROM latest_rates ORDER BY apr DESC LIMIT 10\""
 echo "See it:     http://127.0.0.1:${DEMO_PORT:-3000}    (Ctrl-C ends it)"

@@ -2,7 +2,9 @@
 
     from funding_pipeline import client
     client.latest(asset="BTC")
-    client.moving_averages(window="7d", newest=True).sort("apr", descending=True)
+    client.moving_averages(window="7d", newest=True).sort(
+        "apr", descending=True, nulls_last=True
+    )
     client.carry("2026-03-01", exchange=["bybit", "hyperliquid"], asset="ETH")
 
 Every call opens what is published at that moment, reads, and closes: no lock, no writer waits, and

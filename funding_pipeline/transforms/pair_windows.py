@@ -6,6 +6,9 @@ are, what leaves them out (`spreads`), fees.
 One step per hour back from each pair's newest common hour, over all pairs at a time: 70,000 pairs
 and 720 hours take about a second. Differences are summed in steps of 2**-100 (see `measures`), so
 that a window without holes is exactly the difference of the two moving averages.
+
+Windows are the default ones, whatever moving averages are configured: the log of opportunities, the
+ranking and the fees' holding periods rest on them.
 """
 
 import math

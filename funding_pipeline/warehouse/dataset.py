@@ -71,6 +71,8 @@ def export_dataset(
     chosen = table_to_export(published, table, out, selection)
     if chosen.time is None:
         raise ExportError(f"--partitioned does not apply to {table}: its rows have no time")
+    if "exchange" not in chosen.exchanges:
+        raise ExportError(f"--partitioned does not apply to {table}: no row is of one exchange")
     if not _replaceable(out):
         raise ExportError(f"{out} exists and is no dataset of ours; choose another folder")
     with (
@@ -111,7 +113,7 @@ def _write(
         connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE part AS
             SELECT * EXCLUDE ({left_out}) FROM {source}
-            WHERE exchange = $exchange AND {time} >= $month AND {time} < $following""",
+            WHERE exchange = $exchange AND "{time}" >= $month AND "{time}" < $following""",
             {**parameters, "exchange": exchange, "month": month, "following": following},
         )
         path = folder / f"exchange={quote(exchange, safe='')}" / f"month={month:%Y-%m}"
@@ -152,7 +154,7 @@ def _partitions(
     """(exchange, month's start, the next one's) of everything selected, in order."""
     return connection.execute(
         f"""SELECT exchange, CAST(month AS TIMESTAMP), CAST(month + INTERVAL 1 MONTH AS TIMESTAMP)
-        FROM (SELECT DISTINCT exchange, date_trunc('month', {time}) AS month FROM {source})
+        FROM (SELECT DISTINCT exchange, date_trunc('month', "{time}") AS month FROM {source})
         ORDER BY ALL""",
         parameters,
     ).fetchall()

@@ -39,15 +39,20 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`time`: the column that days select; `span_end` where a row is a span of time from there."""
+    """`time`: the column that days select; `span_end` where a row is a span of time from there;
+    `exchanges`: the columns of which one is an exchange that was asked for.
+    """
 
     source: str
     time: str | None
     has_symbol: bool = True
+    exchanges: tuple[str, ...] = ("exchange",)
     span_end: str | None = None
     narrowing: str | None = None
 
 
+_LEGS = ("long_exchange", "short_exchange")
+_PAIR = ("exchange", "other_exchange")
 TABLES = {
     "funding_rates": Table("funding_rates", "funding_time"),
     "daily_stats": Table("daily_stats", "day"),
@@ -56,12 +61,34 @@ TABLES = {
     # An hour is paid at most a day later; the bound on funding_time narrows the scan.
     "apr": Table("apr", "hour", narrowing="funding_time"),
     "predicted_rates": Table("predicted_rates", "observed_at"),
+    "funding_latest": Table("funding_latest", "timestamp"),
+    "funding_daily_stats": Table("funding_daily_stats", "date"),
     "carry_windows": Table("carry_windows", "as_of"),
     "market_signals": Table("market_signals", "as_of"),
     "stability": Table("stability", "as_of"),
     "seasonality": Table("seasonality", "as_of"),
+    "asset_averages": Table("asset_averages", "as_of", has_symbol=False, exchanges=()),
+    "asset_seasonality": Table("asset_seasonality", "as_of", has_symbol=False, exchanges=()),
+    "spreads": Table("spreads", "as_of", exchanges=_LEGS),
+    "top_spreads": Table("top_spreads", "as_of", exchanges=_LEGS),
+    "spread_exclusions": Table("spread_exclusions", "as_of", exchanges=_LEGS),
+    "opportunities": Table("opportunities", "opened", span_end="until", exchanges=_LEGS),
+    "fees": Table("fees", None, has_symbol=False),
+    "forecast_errors": Table("forecast_errors", None, has_symbol=False),
+    "market_forecast_errors": Table("market_forecast_errors", None),
+    "rate_correlations": Table("rate_correlations", "as_of", has_symbol=False, exchanges=_PAIR),
+    "asset_correlations": Table("asset_correlations", "as_of", has_symbol=False, exchanges=()),
+    "neighbours": Table("neighbours", "as_of"),
+    "relations": Table("relations", "since", has_symbol=False),
     "gaps": Table("gaps", "first_missing"),
+    "coverage_by_day": Table("coverage_by_day", "day", has_symbol=False),
+    "market_coverage_by_day": Table("market_coverage_by_day", "day"),
     "markets": Table("markets", None),
+    "market_intervals": Table(
+        """(SELECT m.exchange, m.market, m.symbol, i.* EXCLUDE (market_id)
+        FROM market_intervals i JOIN markets m USING (market_id))""",
+        "observed_from",
+    ),
     "symbol_registry": Table("symbol_registry", None),
     "symbol_collisions": Table("symbol_collisions", None),
     "rate_revisions": Table(
@@ -75,6 +102,7 @@ TABLES = {
         "collected_windows", "from_time", has_symbol=False, span_end="to_time"
     ),
     "loads": Table("loads", "started", has_symbol=False),
+    "collector_status": Table("collector_status", None, has_symbol=False),
 }
 
 
@@ -163,6 +191,8 @@ def _check_filters(name: str, table: Table, selection: Selection) -> None:
         raise ExportError(f"--from and --to do not apply to {name}: its rows have no time")
     if selection.symbols and not table.has_symbol:
         raise ExportError(f"--symbol does not apply to {name}: it has no column symbol")
+    if selection.exchanges and not table.exchanges:
+        raise ExportError(f"--exchange does not apply to {name}: its rows are of all exchanges")
     if selection.first and selection.last and selection.first > selection.last:
         raise ExportError(f"--from {selection.first} is after --to {selection.last}")
 
@@ -189,19 +219,20 @@ def where(table: Table, selection: Selection) -> tuple[str, dict[str, Any]]:
     if selection.first:
         # A span is chosen when any part of it lies in the days asked for.
         conditions.append(
-            f"{table.span_end} > $first" if table.span_end else f"{table.time} >= $first"
+            f"{table.span_end} > $first" if table.span_end else f'"{table.time}" >= $first'
         )
         if table.narrowing:
             conditions.append(f"{table.narrowing} >= $first")
         parameters["first"] = selection.first
     if selection.last:
-        conditions.append(f"{table.time} < $end")
+        conditions.append(f'"{table.time}" < $end')
         parameters["end"] = selection.last + timedelta(days=1)
         if table.narrowing:
             conditions.append(f"{table.narrowing} < $reach")
             parameters["reach"] = parameters["end"] + _APR_REACH
     if selection.exchanges:
-        conditions.append("exchange IN (SELECT unnest(CAST($exchanges AS VARCHAR[])))")
+        asked = "(SELECT unnest(CAST($exchanges AS VARCHAR[])))"
+        conditions.append(f"({' OR '.join(f'{name} IN {asked}' for name in table.exchanges)})")
         parameters["exchanges"] = list(selection.exchanges)
     if selection.symbols:
         conditions.append("symbol IN (SELECT unnest(CAST($symbols AS VARCHAR[])))")

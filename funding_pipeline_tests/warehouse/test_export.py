@@ -1,5 +1,6 @@
 """Exports: each table, each filter, and files that are complete or not there."""
 
+import re
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from funding_pipeline.domain.records import Window
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.database import Database
+from funding_pipeline.warehouse.dataset import export_dataset
 from funding_pipeline.warehouse.export import TABLES, ExportError, Selection, export_table
 from funding_pipeline.warehouse.ledger import claim_origin, start_load
 from funding_pipeline.warehouse.publish import publish
@@ -76,6 +78,58 @@ def test_every_table_in_full(published: Path, tmp_path: Path, table: str, file_f
     rows = export_table(published, table, out, file_format, Selection())
     assert len(_table(out, file_format)) == rows
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_filter_is_obeyed_or_refused(published: Path, tmp_path: Path, table: str) -> None:
+    for selection in (
+        Selection(first=DAY.date(), last=LAST_DAY),
+        Selection(exchanges=["a"]),
+        Selection(symbols=["BTC"]),
+    ):
+        out = tmp_path / "x.parquet"
+        try:
+            export_table(published, table, out, "parquet", selection)
+        except ExportError as refusal:
+            assert "does not apply" in str(refusal) or "do not apply" in str(refusal)
+    try:
+        export_dataset(published, table, tmp_path / "folder", Selection(), now=DAY)
+    except ExportError as refusal:
+        assert "--partitioned does not apply" in str(refusal)
+
+
+def test_everything_that_is_published_can_be_exported(published: Path) -> None:
+    """Each view, and each table that the README names."""
+    with duckdb.connect(str(published), read_only=True) as connection:
+        views = connection.execute(
+            "SELECT view_name FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal"
+        ).fetchall()
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
+    cells = re.findall(r"^\| (`[^|]*) \|", readme.split("## Units")[0], re.MULTILINE)
+    named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    assert named >= {"funding_rates", "spreads", "fees"}
+    assert {name for (name,) in views} | named <= TABLES.keys()
+
+
+def test_an_exchange_is_either_leg(database: Database, settings: Settings, tmp_path: Path) -> None:
+    with database.open() as connection:
+        for market_id, exchange in enumerate("abc", start=1):
+            connection.execute(
+                """INSERT INTO markets BY NAME SELECT $id AS market_id, $e AS exchange,
+                'BTC' AS market, 'BTC' AS symbol, 'BTC' AS asset, 1 AS multiplier, 'USD' AS quote,
+                'USD' AS settle, 'live' AS status, $d AS first_seen, $d AS last_seen""",
+                {"id": market_id, "e": exchange, "d": DAY},
+            )
+        for long, short in ((1, 2), (2, 3), (3, 1)):
+            connection.execute(
+                """INSERT INTO base.opportunities
+                VALUES ($1, $2, $3, 0.3, $3, 0.3, NULL, NULL, $3, 0, 0.001)""",
+                [long, short, DAY],
+            )
+    publish(database)
+    out = tmp_path / "x.parquet"
+    of_a = Selection(exchanges=["a"])
+    assert export_table(settings.read_path, "opportunities", out, "parquet", of_a) == 2
 
 
 def test_feather_holds_what_parquet_holds(published: Path, tmp_path: Path) -> None:
@@ -152,6 +206,7 @@ def test_revisions_name_their_market(published: Path, tmp_path: Path) -> None:
         ("markets", Selection(first=LAST_DAY), "do not apply"),
         ("markets", Selection(last=LAST_DAY), "do not apply"),
         ("events", Selection(symbols=["BTC"]), "--symbol does not apply"),
+        ("asset_averages", Selection(exchanges=["a"]), "--exchange does not apply"),
         ("apr", Selection(LAST_DAY, LAST_DAY - timedelta(days=1)), "is after"),
         ("apr", Selection(exchanges=["c"]), "exchange c; there are: a, b"),
         ("apr", Selection(symbols=["BTC", "BTC' OR 1=1 --"]), "symbol BTC' OR 1=1 --"),

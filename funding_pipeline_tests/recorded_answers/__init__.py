@@ -1,0 +1,1 @@
+"""Every figure that is published, over months of recorded rates, against a second computation."""
