@@ -198,18 +198,26 @@ def test_failing_markets_count_where_all_are_asked_for_the_newest(
     assert len(world.query("FROM breakers")) == counted
 
 
-def test_a_defect_of_ours_is_nothing_against_the_exchange(
-    network: dict[str, Answer], world: World
-) -> None:
-    class Broken(Hourly):
-        def markets(self) -> MarketsPlan:
-            raise KeyError("a defect")
-            yield
+class BrokenList(Hourly):
+    def markets(self) -> MarketsPlan:
+        raise KeyError("a defect")
+        yield
 
+
+class BrokenHistory(Hourly):
+    def history(self, market: Market | None, window: Window) -> Any:
+        raise KeyError("a defect")
+        yield
+
+
+@pytest.mark.parametrize("broken", [BrokenList, BrokenHistory])
+def test_a_defect_of_ours_is_nothing_against_the_exchange(
+    network: dict[str, Answer], world: World, broken: type[Hourly]
+) -> None:
     network["two"] = network["one"] = markets_and_history(HISTORY)
     for hour in range(1, 5):
-        found = world.run(hour, Broken("one"), Hourly("two"))
-        assert found["one"].outcome == "failed"
+        found = world.run(hour, broken("one"), Hourly("two"))
+        assert [found[name].outcome for name in ("one", "two")] == ["failed", "complete"]
         assert "KeyError" in (found["one"].error or "")
     assert world.query("FROM breakers") == []
 
