@@ -83,7 +83,7 @@ def test_the_tables_say_what_the_page_says(example: Example, database: Database)
         ids = store(connection, rows)
         for name, market_id in ids.items():
             connection.execute(
-                "UPDATE markets SET asset = $1, symbol = $1 WHERE market_id = $2",
+                "UPDATE base.markets SET asset = $1, symbol = $1 WHERE market_id = $2",
                 [asset_of(name.split("/")[1]), market_id],
             )
         connection.execute(

@@ -87,7 +87,24 @@ def after_look(
             after.append(replace(alert, closed=alert.missing_since, told=told))
         else:
             after.append(replace(alert, told=told))
-    return after + [Alert(finding, now) for finding in found.values()]
+    return [_end_withdrawn(alert, found) for alert in after] + [
+        Alert(finding, now, told=_believing(after, finding)) for finding in found.values()
+    ]
+
+
+def _believing(alerts: Iterable[Alert], finding: Finding) -> dict[str, datetime]:
+    """Channels that were never told that it had ended, for which it lasts as before."""
+    return {
+        name: at
+        for alert in alerts
+        if alert.finding.key == finding.key and alert.finding.severity == finding.severity
+        for name, at in alert.told.items()
+    }
+
+
+def _end_withdrawn(alert: Alert, found: Mapping[str, Finding]) -> Alert:
+    """An end of which nobody need be told any more, since the same is found again."""
+    return replace(alert, told={}) if alert.finding.key in found else alert
 
 
 def due(alerts: Iterable[Alert], channel: str, now: datetime, cool_down: timedelta) -> Due:

@@ -161,3 +161,15 @@ def test_every_end_that_is_told_was_told_as_a_beginning(looks: Iterable[tuple[bo
         elif letter in "RO":
             assert lasting
             lasting = letter == "R"
+
+
+def test_a_channel_that_missed_the_end_is_not_told_the_beginning_twice() -> None:
+    phone = Channels("phone")
+    phone.look(START, STALE)
+    phone.look(START + MINUTE)
+    phone.dead = {"phone"}
+    phone.look(START + MINUTE + SETTLED)
+    phone.dead = set()
+    assert phone.look(START + 20 * MINUTE, STALE) == {}
+    phone.look(START + 21 * MINUTE)
+    assert phone.look(START + 21 * MINUTE + SETTLED) == {"phone": "O"}

@@ -120,7 +120,7 @@ def test_an_exchange_is_late_where_a_tenth_of_its_markets_is_stale(
     market(db, "okx", NOW - 30 * HOUR, interval=None)
     assert found(db) == []
     market(db, "okx", NOW - 30 * HOUR)
-    assert texts(db) == ["okx: 2 of 12 markets stale, newest settlement 18:30 UTC (warning)"]
+    assert texts(db) == ["okx: 2 of 14 markets stale, newest settlement 18:30 UTC (warning)"]
     assert "newest settlement 02 Mar 18:30 UTC" in texts(db, NOW + 24 * HOUR)[0]
 
 

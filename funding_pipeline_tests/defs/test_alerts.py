@@ -98,7 +98,7 @@ def execute_sql(sql: str, *values: object) -> None:
 
 def stale_market(last: datetime) -> None:
     live_market("bybit", "BTCUSDT")
-    execute_sql("UPDATE markets SET last_settlement = ?, interval_hours = 8", last)
+    execute_sql("UPDATE base.markets SET last_settlement = ?, interval_hours = 8", last)
 
 
 def rows(data_dir: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -201,8 +201,8 @@ def test_stale_data_reach_a_person(watch: Watch, hook: Webhook) -> None:
 
 def test_a_collector_in_trouble_reaches_a_person(watch: Watch, hook: Webhook) -> None:
     execute_sql(
-        """INSERT INTO collector_status VALUES
-        ('bybit', 'failing', now(), NULL, 'blocked from this location', now(), 1, 0)"""
+        """INSERT INTO base.collectors VALUES ('bybit', 'failed', 'refused', now(), NULL,
+        'blocked from this location', now(), 1, 0)"""
     )
     watch.look()
     assert hook.bodies() == ["bybit: collecting fails, blocked from this location"]
@@ -211,14 +211,18 @@ def test_a_collector_in_trouble_reaches_a_person(watch: Watch, hook: Webhook) ->
 def test_several_findings_are_one_message(watch: Watch, hook: Webhook) -> None:
     stale_market(watch.now - timedelta(hours=30))
     with Database(Settings()).open() as connection:
-        record_events(connection, "bybit", [Event("held", None, "sign")], None, watch.now)
+        connection.execute(
+            """INSERT INTO holds (exchange, mistake, detail, shown_from, shown_to, held_at)
+            VALUES ('bybit', 'sign', '0 of 30 agree', $now, $now, $now)""",
+            {"now": watch.now},
+        )
         record_events(
-            connection, "hyperliquid", [Event("given up", None, "2 missing")], None, watch.now
+            connection, "hyperliquid", [Event("gap given up", None, "2 missing")], None, watch.now
         )
     watch.look()
     (body,) = hook.bodies()
     assert body.splitlines()[0].startswith("bybit: 1 of 1 markets stale, ")
-    assert body.splitlines()[0].endswith("; held back until released, sign")
+    assert body.splitlines()[0].endswith("; held back until released, sign (0 of 30 agree)")
     assert body.splitlines()[1] == "hyperliquid: gaps given up after empty answers, 2 missing"
 
 

@@ -21,7 +21,7 @@ def settled(exchange: str, market: str, hours: int, last: datetime | None) -> No
     live_market(exchange, market)
     with Database(Settings()).open() as connection:
         connection.execute(
-            "UPDATE markets SET interval_hours = ?, last_settlement = ? WHERE market = ?",
+            "UPDATE base.markets SET interval_hours = ?, last_settlement = ? WHERE market = ?",
             [hours, last, market],
         )
 

@@ -160,7 +160,7 @@ def test_every_kind_comes_when_it_happens(world: World) -> None:
     world.load("tick", T0 - 6 * DAY_MS, T1 + 17 * HOUR_MS, "bybit")
     assert {"unlisted", "renamed", "interval changed", "listed"} <= world.kinds()
     world.change("UPDATE settlements SET interval_hours = 4 WHERE funding_time = '2026-03-01'")
-    world.change("UPDATE markets SET rate_cap = 0.5, symbol = 'XBT' WHERE market = 'BTCUSDT'")
+    world.change("UPDATE base.markets SET rate_cap = 0.5, symbol = 'XBT' WHERE market = 'BTCUSDT'")
     world.load("sweep", T0 - 2 * DAY_MS, T2 + HOUR_MS, "bybit", refetch=True)
     assert {
         "relisted", "revised", "reinterpreted", "cap changed", "identity changed", "market failed",

@@ -236,7 +236,7 @@ def _store(connection: duckdb.DuckDBPyConnection, recording: Recording) -> None:
         for s in recording.series
     )
     with visible(connection, "found", markets), visible(connection, "fresh", rows):
-        connection.execute("INSERT INTO markets BY NAME FROM found")
+        connection.execute("INSERT INTO base.markets BY NAME FROM found")
         connection.execute(
             """INSERT INTO settlements BY NAME
             SELECT market_id, make_timestamp(h * 3600000000) AS funding_time, rate, interval_hours,

@@ -115,7 +115,7 @@ def test_an_exchange_is_either_leg(database: Database, settings: Settings, tmp_p
     with database.open() as connection:
         for market_id, exchange in enumerate("abc", start=1):
             connection.execute(
-                """INSERT INTO markets BY NAME SELECT $id AS market_id, $e AS exchange,
+                """INSERT INTO base.markets BY NAME SELECT $id AS market_id, $e AS exchange,
                 'BTC' AS market, 'BTC' AS symbol, 'BTC' AS asset, 1 AS multiplier, 'USD' AS quote,
                 'USD' AS settle, 'live' AS status, $d AS first_seen, $d AS last_seen""",
                 {"id": market_id, "e": exchange, "d": DAY},

@@ -28,7 +28,7 @@ def market(
 ) -> None:
     ((market_id,),) = rows(connection, "SELECT nextval('market_ids')::INTEGER")
     connection.execute(
-        """INSERT INTO markets BY NAME SELECT $id AS market_id, $e AS exchange, $m AS market,
+        """INSERT INTO base.markets BY NAME SELECT $id AS market_id, $e AS exchange, $m AS market,
         $m AS symbol, 1 AS multiplier, 'USD' AS quote, 'USD' AS settle, $s AS status,
         $seen AS first_seen, $seen AS last_seen, $l::TIMESTAMP AS listed_at,
         $h::SMALLINT AS interval_hours, $last::TIMESTAMP AS last_settlement""",

@@ -32,7 +32,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with memory() as connection:
         register(connection, listed(*NAMES, interval_hours=1), time_of(0))
         connection.execute(
-            "UPDATE markets SET first_settlement = ?, last_settlement = ?",
+            "UPDATE base.markets SET first_settlement = ?, last_settlement = ?",
             [time_of(-100), time_of(0)],
         )
         for hour in range(-9, 1):
@@ -93,15 +93,15 @@ def test_no_rows_though_some_were_due(connection: duckdb.DuckDBPyConnection) -> 
 def test_no_rows_where_none_was_due_is_no_finding(connection: duckdb.DuckDBPyConnection) -> None:
     assert tick(connection, 0.5, answering=0, hours=0.4) == []
     assert tick(connection, -200, answering=0, reason="backfill") == []  # before the first ones
-    connection.execute("UPDATE markets SET status = 'delisted'")
+    connection.execute("UPDATE base.markets SET status = 'delisted'")
     assert tick(connection, 1, answering=0) == []
 
 
 def test_a_market_that_never_settled_is_due_after_its_listing(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
-    connection.execute("UPDATE markets SET first_settlement = NULL, last_settlement = NULL")
-    connection.execute("UPDATE markets SET listed_at = ?", [time_of(0.5)])
+    connection.execute("UPDATE base.markets SET first_settlement = NULL, last_settlement = NULL")
+    connection.execute("UPDATE base.markets SET listed_at = ?", [time_of(0.5)])
     assert tick(connection, 1, answering=0) == []
     assert tick(connection, 2, answering=0) != []
 
