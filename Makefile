@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := data/demo
 
-.PHONY: setup start demo test test-duckdb-1 faults lint
+.PHONY: setup start demo test test-duckdb-1 faults mutations false-alarms lint
 
 setup: .venv/.done .env
 
@@ -35,6 +35,14 @@ test: setup
 # What comes of every fault at every exchange, as a table.
 faults: setup
 	$(BIN)/python -m funding_pipeline_tests.end_to_end.fault_matrix
+
+# Every exchange with its unit, sign and interval broken: what the canaries say, and how soon.
+mutations: setup
+	$(BIN)/python -m funding_pipeline_tests.end_to_end.mutation_table
+
+# The canaries on all recorded rates, day by day.
+false-alarms: setup
+	$(BIN)/python -m funding_pipeline_tests.end_to_end.mutation_table --false-alarms
 
 # The same tests on the older DuckDB that is supported.
 test-duckdb-1:

@@ -23,7 +23,7 @@ from funding_pipeline_tests.transforms.test_canaries import (
     VOUCHED,
     rate,
 )
-from funding_pipeline_tests.warehouse.stored import put, store
+from funding_pipeline_tests.warehouse.stored import hold, put, store
 from funding_pipeline_tests.warehouse.world import rows
 
 FAULTY = "one"
@@ -205,6 +205,16 @@ def test_derived_before_the_mistake_it_disappears_with_the_hold(database: Databa
         assert shown(connection, FAULTY) <= ALLOWED
         found = rows(connection, "SELECT max(exchanges) FROM asset_averages")
         assert found == [(3,)]
+
+
+def test_a_hold_takes_effect_before_anything_is_made_anew(database: Database) -> None:
+    """So that a part of a derivation that breaks shows nothing of it either."""
+    fill(database, history(9), NOW)
+    derive(database, now=NOW)
+    with database.open() as connection:
+        assert not shown(connection, FAULTY) <= ALLOWED
+        hold(connection, FAULTY)
+        assert shown(connection, FAULTY) <= ALLOWED
 
 
 def test_released_it_is_worked_off_and_not_held_again_for_the_same(faulty: Database) -> None:
