@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := data/demo
 
-.PHONY: setup start demo test test-duckdb-1 faults false-alarms lint
+.PHONY: setup start demo test test-duckdb-1 faults mutations false-alarms lint
 
 setup: .venv/.done .env
 
@@ -36,9 +36,14 @@ test: setup
 faults: setup
 	$(BIN)/python -m funding_pipeline_tests.end_to_end.fault_matrix
 
-# What the checks say to all recorded rates: how many alarms, and which.
+# Every exchange with its unit, sign and interval broken: what the canaries say, and how soon.
+mutations: setup
+	$(BIN)/python -m funding_pipeline_tests.end_to_end.mutation_table
+
+# What row checks and canaries say to all recorded rates: how many alarms, and which.
 false-alarms: setup
 	$(BIN)/python -m funding_pipeline_tests.domain.row_check_alarms
+	$(BIN)/python -m funding_pipeline_tests.end_to_end.mutation_table --false-alarms
 
 # The same tests on the older DuckDB that is supported.
 test-duckdb-1:

@@ -18,8 +18,8 @@ from funding_pipeline.transforms.against_others import WEEK_DAYS
 from funding_pipeline.transforms.canaries import Finding, canaries
 from funding_pipeline.warehouse.ledger import Event, record_events
 
-# A fortnight of 4,000 hourly markets with the days around it is 2.5 million rows at once.
-_SPAN = timedelta(days=14)
+# A week of 4,000 hourly markets with the days around it is 1.9 million rows at once.
+_SPAN = timedelta(days=7)
 _DAY = timedelta(days=1)
 _AROUND = timedelta(days=WEEK_DAYS - 1)
 

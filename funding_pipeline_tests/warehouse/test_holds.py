@@ -23,7 +23,7 @@ from funding_pipeline_tests.transforms.test_canaries import (
     VOUCHED,
     rate,
 )
-from funding_pipeline_tests.warehouse.stored import put, store
+from funding_pipeline_tests.warehouse.stored import hold, put, store
 from funding_pipeline_tests.warehouse.world import rows
 
 FAULTY = "one"
@@ -117,6 +117,7 @@ def contents(database: Database) -> dict[str, list[tuple[Any, ...]]]:
                 "seasonality",
                 "rate_correlations",
                 "asset_correlations",
+                "neighbours",
             )
         }
 
@@ -170,13 +171,18 @@ def test_its_rows_are_stored_and_its_days_owed_without_calling_for_a_derivation(
         assert not owed(connection, now=later).due(later)
 
 
-def test_figures_across_exchanges_are_those_without_it(faulty: Database, tmp_path: Path) -> None:
-    others = {k: v for k, v in history(9).items() if not k.startswith(f"{FAULTY}/")}
+def test_figures_across_exchanges_are_those_without_it(database: Database, tmp_path: Path) -> None:
+    """A month, so that markets have neighbours."""
+    month, now = history(31, {FAULTY: 100.0}), ORIGIN + timedelta(days=31, hours=1)
     alone = Database(Settings(data_dir=tmp_path / "alone"))
-    fill(alone, others, NOW)
-    derive(alone, now=NOW)
+    fill(database, month, now)
+    fill(alone, {k: v for k, v in month.items() if not k.startswith(f"{FAULTY}/")}, now)
+    for one in (database, alone):
+        derive(one, now=now)
     assert hold_of(alone) == []
-    assert contents(faulty) == contents(alone)
+    found = contents(database)
+    assert found == contents(alone)
+    assert all(found.values())
 
 
 def test_derived_before_the_mistake_it_disappears_with_the_hold(database: Database) -> None:
@@ -205,6 +211,16 @@ def test_derived_before_the_mistake_it_disappears_with_the_hold(database: Databa
         assert shown(connection, FAULTY) <= ALLOWED
         found = rows(connection, "SELECT max(exchanges) FROM asset_averages")
         assert found == [(3,)]
+
+
+def test_a_hold_takes_effect_before_anything_is_made_anew(database: Database) -> None:
+    """So that a part of a derivation that breaks shows nothing of it either."""
+    fill(database, history(9), NOW)
+    derive(database, now=NOW)
+    with database.open() as connection:
+        assert not shown(connection, FAULTY) <= ALLOWED
+        hold(connection, FAULTY)
+        assert shown(connection, FAULTY) <= ALLOWED
 
 
 def test_released_it_is_worked_off_and_not_held_again_for_the_same(faulty: Database) -> None:
@@ -253,6 +269,21 @@ def test_a_backfill_into_the_past_is_judged_as_well(database: Database) -> None:
     with database.open() as connection:
         connection.execute("DELETE FROM dirty_days WHERE day <> DATE '2025-03-08'")
     derive(database, now=datetime(2026, 1, 1))
+    assert hold_of(database) == [f"{FAULTY} {X100}"]
+
+
+def test_a_settlement_that_is_stamped_the_day_after_is_judged(database: Database) -> None:
+    """Paid from 20:00 to 04:00, it is owed with the day in which it begins."""
+    shift = timedelta(hours=4)
+    wrong = history(9, {FAULTY: 100.0}, since=ORIGIN + timedelta(days=8, hours=16))
+    shifted = {
+        market: [Row(row.time + shift, row.rate, row.interval) for row in series]
+        for market, series in wrong.items()
+    }
+    fill(database, shifted, NOW)
+    with database.open() as connection:
+        connection.execute("DELETE FROM dirty_days WHERE day <> DATE '2025-03-09'")
+    derive(database, now=NOW + shift)
     assert hold_of(database) == [f"{FAULTY} {X100}"]
 
 
