@@ -16,8 +16,9 @@ from funding_pipeline.collection.planning import Job
 from funding_pipeline.collection.report import LoadReport
 from funding_pipeline.domain.records import Market, Window
 from funding_pipeline.exchanges.base import Exchange
+from funding_pipeline.exchanges.paging import Unproven
 from funding_pipeline.settings import Settings
-from funding_pipeline.warehouse.database import Database
+from funding_pipeline.warehouse.database import Database, milliseconds, utc_now
 from funding_pipeline_tests.collection.fakes import (
     Answer,
     CountingBudget,
@@ -329,3 +330,34 @@ def test_without_a_sandbox_there_is_always_a_budget(tmp_path: Path) -> None:
     sandbox = Settings(data_dir=tmp_path, limits=False, sandbox_url="http://127.0.0.1:1")
     assert sandbox.budget_dir is None
     assert DAY == 86_400_000
+
+
+def test_a_load_says_that_it_brought_too_little(
+    network: dict[str, Answer], sandboxed: Settings
+) -> None:
+    """One ends on a full page without proof, the other brings nothing though all is due."""
+
+    class Cut(FakeExchange):
+        def history(self, market: Market | None, window: Window) -> Any:
+            rows = yield from super().history(market, window)
+            return Unproven(rows, self.spec.page_rows)
+
+    network["cut"] = network["whole"] = markets_and_history(HISTORY)
+    network["empty"] = markets_and_history(dict.fromkeys(NAMES, ()))
+    now_ms = milliseconds(utc_now())
+    recent = Job("backfill", Window(now_ms - 3 * DAY, now_ms - DAY))
+    cut = collect(sandboxed, Cut("cut"), FakeExchange("whole"))
+    (empty,) = collect_each(
+        [FakeExchange("empty")], recent, sandboxed, Database(sandboxed), now_ms=now_ms
+    )
+    assert [text.split(":")[0] for text in cut["cut"].volume] == [
+        "10 histories end on a full page, e.g. M00"
+    ]
+    assert cut["cut"].volume[0] in cut["cut"].summary()
+    assert cut["whole"].volume == []
+    assert [text.split(",")[0] for text in empty.volume] == ["no rows"]
+    with Database(sandboxed).open() as connection:
+        assert rows(connection, "SELECT exchange FROM events WHERE kind = 'volume' ORDER BY 1") == [
+            ("cut",),
+            ("empty",),
+        ]

@@ -6,12 +6,15 @@ import dagster as dg
 import duckdb
 import pytest
 
+from funding_pipeline.collection.report import LoadReport
 from funding_pipeline.defs.derived import STATISTICS, TABLES
-from funding_pipeline.defs.ingest import BACKFILL_TAG, REASON_TAG
+from funding_pipeline.defs.ingest import BACKFILL_TAG, REASON_TAG, _check_results, load_metadata
 from funding_pipeline.defs.jobs import DERIVATION, ESTIMATES, HOURLY
 from funding_pipeline.defs.partitions import DAYS, day_keys, day_window
 from funding_pipeline.defs.runs import RANGE_END, RANGE_START
+from funding_pipeline.domain.records import Window
 from funding_pipeline.settings import Settings
+from funding_pipeline.warehouse.checks import WindowFacts
 from funding_pipeline.warehouse.database import Database
 
 pytestmark = pytest.mark.slow
@@ -123,6 +126,16 @@ def test_a_check_fails_on_a_doubled_settlement(
         if not e.passed
     ]
     assert failed == [("bybit", "unique_keys")]
+
+
+def test_too_little_volume_is_a_warning_and_shown() -> None:
+    report = LoadReport("bybit", Window(0, 1), volume=["no rows", "fewer markets"])
+    facts = WindowFacts(3, 1, 0, 0, 0, 0, 1.0)
+    failed = [check for check in _check_results(report, facts) if not check.passed]
+    assert [(check.check_name, check.severity) for check in failed] == [
+        ("volume", dg.AssetCheckSeverity.WARN)
+    ]
+    assert load_metadata(report, facts, 0)["volume"].value == "no rows\nfewer markets"
 
 
 def test_a_failing_exchange_stops_neither_the_other_nor_the_derived_tables(

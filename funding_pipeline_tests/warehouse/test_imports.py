@@ -423,7 +423,7 @@ def test_rows_that_fail_are_quarantined(database: Database) -> None:
     assert (report.read, report.counts.new, report.counts.quarantined) == (8, 3, 5)
     reasons = asked(database, "SELECT reason FROM quarantine ORDER BY stamp")
     assert [reason.split(":")[0] for (reason,) in reasons] == [
-        "slot taken", "rate", "rate", "off grid", "stamp lies in the future",
+        "slot taken", "not a number", "beyond the bound", "off grid", "in the future",
     ]  # fmt: skip
 
 

@@ -109,6 +109,16 @@ def test_a_cap_holds_from_when_it_was_first_seen(connection: duckdb.DuckDBPyConn
     assert reasons(connection) == [("beyond the cap", 2)]
 
 
+def test_a_cap_holds_for_rows_before_the_newest_list(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    for seen in (10, 20):
+        register(connection, listed("AAA", interval_hours=1, rate_cap=0.002), time_of(seen))
+        observe_caps(connection, time_of(seen))
+    collect(connection, {"AAA": [*series(range(15)), sent(15, "0.03")]}, span(0, 20))
+    assert reasons(connection) == [("beyond the cap", 1)]
+
+
 def test_a_cap_that_was_raised_since_the_last_look_raises_no_alarm(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
