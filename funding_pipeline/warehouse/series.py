@@ -106,8 +106,9 @@ def _decide(
     newest = max(slots[-1], known.last_settlement_ms or 0) if slots else 0
     evidence = []
     for slot in slots:
-        own = rows.get(slot) or context.get(slot)
-        hours = own.raw.interval_hours if own else None
+        # What is stored carries its own hours where every row does.
+        own = rows.get(slot) or context.get(slot) or stored[slot][0]
+        hours = own.raw.interval_hours
         if isinstance(spec.interval, FixedInterval):
             hours = spec.interval.at(slot)
         seed = stored[slot][1] if slot in stored else None

@@ -28,6 +28,7 @@ from funding_pipeline_tests.warehouse.world import (
     sent,
     series,
     settlements,
+    spec,
     time_of,
     units,
 )
@@ -389,3 +390,15 @@ def test_an_empty_batch_is_no_trouble(connection: duckdb.DuckDBPyConnection) -> 
     empty = [Answered("AAA", Window(at(0), at(0)), [])]
     assert counts(merge(connection, DECLARED, empty, load_id=1, now=LATER)) == (0, 0, 0, 0)
     assert rows(connection, "FROM collected_windows") == []
+
+
+def test_a_stored_row_that_told_its_interval_keeps_it_beside_a_new_one() -> None:
+    """Two days before the batch, hence asked for no more; the list says eight hours all along."""
+    carried = spec("row")
+    history = {"AAA": [sent(h, interval_hours=4) for h in (8, 12, 40)]}
+    with memory() as connection:
+        for hour in (0, 100):
+            register(connection, listed("AAA"), time_of(hour))
+        for start, end in ((0, 16), (38, 48)):
+            collect(connection, history, Window(at(start), at(end)), declaration=carried)
+        assert [hours for _, hours, _ in hours_and_intervals(connection)] == [4, 4, 4]
