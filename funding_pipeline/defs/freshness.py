@@ -64,7 +64,6 @@ def result(exchange: str, found: Freshness | None) -> dg.AssetCheckResult:
             severity=dg.AssetCheckSeverity.WARN,
             description="no live market is known",
         )
-    hours = found.worst_decile_overdue.total_seconds() / 3600
     return dg.AssetCheckResult(
         asset_key=exchange,
         check_name=FRESH,
@@ -74,7 +73,7 @@ def result(exchange: str, found: Freshness | None) -> dg.AssetCheckResult:
         metadata={
             "markets": found.markets,
             "stale": found.stale,
-            "worst_decile_overdue_hours": round(hours, 2),
+            "worst_decile_overdue_hours": round(found.worst_decile_overdue_hours, 2),
             "newest_settlement": f"{found.newest_settlement} UTC"
             if found.newest_settlement
             else "none yet",

@@ -103,6 +103,12 @@ TABLES = {
     ),
     "loads": Table("loads", "started", has_symbol=False),
     "collector_status": Table("collector_status", None, has_symbol=False),
+    "breakers": Table("breakers", None, has_symbol=False),
+    "holds": Table("holds", "held_at", has_symbol=False),
+    "freshness": Table("freshness", None),
+    "exchange_freshness": Table("exchange_freshness", None, has_symbol=False),
+    "alerts": Table("alerts", "opened", has_symbol=False),
+    "alert_messages": Table("alert_messages", "sent", has_symbol=False, exchanges=()),
 }
 
 

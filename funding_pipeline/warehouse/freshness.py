@@ -6,7 +6,7 @@ the migration that made them), acting on it.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import duckdb
 
@@ -17,13 +17,14 @@ MOST_NAMED = 10
 class Freshness:
     """One exchange: its live markets, how many are overdue, and the worst of these by name.
 
-    late: a tenth of them or more. worst_decile_overdue: a tenth is overdue by at least so much.
+    late: a tenth of them or more. worst_decile_overdue_hours: a tenth is overdue by at
+    least so much.
     newest_settlement: naive UTC, None where none of them settled yet.
     """
 
     markets: int
     stale: int
-    worst_decile_overdue: timedelta
+    worst_decile_overdue_hours: float
     late: bool
     newest_settlement: datetime | None
     named: tuple[str, ...] = ()
@@ -35,7 +36,7 @@ def exchange_freshness(
     """Of those of the exchanges that have live markets; `now` is naive UTC."""
     rows = connection.execute(
         """SELECT f.exchange, f.markets, f.stale,
-                  coalesce(f.worst_decile_overdue, INTERVAL 0 HOUR), f.late, f.newest_settlement,
+                  coalesce(f.worst_decile_overdue_hours, 0), f.late, f.newest_settlement,
                   coalesce(n.named, [])
         FROM base.exchange_freshness_at($now) f LEFT JOIN (
             SELECT exchange, list(market || ' since ' || due_at ORDER BY due_at)[:$most] AS named

@@ -65,7 +65,7 @@ def test_a_market_is_fresh_for_its_interval_and_an_hour(
         market(connection, hours=hours)
         assert fresh(connection, LAST + age) is expected
         assert rows(
-            connection, "SELECT exchange, market, due_at, age > INTERVAL 1 HOUR FROM freshness"
+            connection, "SELECT exchange, market, due_at, age_hours > 1 FROM freshness"
         ) == [("bybit", "AAA", LAST + (hours + 1) * HOUR, True)]
 
 
@@ -107,7 +107,7 @@ def test_a_market_that_never_settled_is_due_after_its_first_whole_interval(
 ) -> None:
     with memory() as connection:
         market(connection, last=None, listed=listed, seen=seen)
-        assert rows(connection, "SELECT due_at, age FROM freshness") == [(due, None)]
+        assert rows(connection, "SELECT due_at, age_hours FROM freshness") == [(due, None)]
 
 
 def test_what_is_not_live_owes_nothing() -> None:
@@ -121,7 +121,7 @@ def test_what_is_not_live_owes_nothing() -> None:
 
 def exchange(connection: duckdb.DuckDBPyConnection, now: datetime) -> tuple[Any, ...]:
     (found,) = exchange_freshness(connection, ["bybit"], now).values()
-    return found.markets, found.stale, found.late, found.worst_decile_overdue / HOUR
+    return found.markets, found.stale, found.late, found.worst_decile_overdue_hours
 
 
 @pytest.mark.parametrize(

@@ -50,13 +50,13 @@ WITH live AS (
                + period + INTERVAL 1 HOUR AS due_at
     FROM live
 )
-SELECT *, CAST(moment AS TIMESTAMP) - last_settlement AS age,
+SELECT *, epoch(CAST(moment AS TIMESTAMP) - last_settlement) / 3600 AS age_hours,
        due_at > CAST(moment AS TIMESTAMP) AS fresh
 FROM due;
 
 CREATE VIEW freshness AS FROM base.freshness_at(make_timestamp(epoch_us(now())));
 
--- worst_decile_overdue: a tenth of the live markets, or more, is overdue by at least so much. One
+-- worst_decile_overdue_hours: a tenth of the live markets, or more, is overdue by at least so much. One
 -- market that stops is that market's affair; a tenth of them is the exchange's, which is late then.
 CREATE MACRO base.exchange_freshness_at(moment) AS TABLE
 WITH worst AS (
@@ -65,7 +65,7 @@ WITH worst AS (
     FROM base.freshness_at(moment) GROUP BY exchange
 )
 SELECT exchange, markets, stale,
-       greatest(CAST(moment AS TIMESTAMP) - due_at, INTERVAL 0 HOUR) AS worst_decile_overdue,
+       greatest(epoch(CAST(moment AS TIMESTAMP) - due_at) / 3600, 0) AS worst_decile_overdue_hours,
        coalesce(due_at <= CAST(moment AS TIMESTAMP), false) AS late, newest_settlement
 FROM worst;
 
