@@ -234,6 +234,11 @@ def test_the_document_has_what_it_should() -> None:
     assert all(sql.rstrip().endswith(";") for sql in BLOCKS.values())
 
 
+def _in_words(row: dict[str, Any]) -> str:
+    """Sums of doubles differ in their last digits from run to run."""
+    return str({k: f"{v:.9g}" if isinstance(v, float) else v for k, v in row.items()})
+
+
 @pytest.mark.parametrize("heading", BLOCKS)
 def test_every_query_answers_the_same_in_any_time_zone(
     reader: duckdb.DuckDBPyConnection, heading: str
@@ -246,7 +251,7 @@ def test_every_query_answers_the_same_in_any_time_zone(
     )
     for zone in ("America/New_York", "Asia/Kathmandu"):
         reader.execute(f"SET TimeZone = '{zone}'")
-        assert sorted(map(str, records(reader, heading))) == sorted(map(str, rows))
+        assert sorted(map(_in_words, records(reader, heading))) == sorted(map(_in_words, rows))
 
 
 def test_current_rates(small: World, reader: duckdb.DuckDBPyConnection) -> None:
