@@ -98,7 +98,7 @@ def implausible(
         run, since = (run + 1, since) if rate == previous else (1, slot)
         previous = rate
         row = own.get(slot)
-        if row is not None:
+        if row is not None and (run > 1 or caps or delisted_ms is not None):
             reason = _reason(row, run, slot - since, caps, delisted_ms)
             if reason is not None:
                 failed.append(Quarantined(row.raw, reason))
@@ -108,7 +108,7 @@ def implausible(
 def _reason(
     row: Slotted, run: int, stood_ms: int, caps: Sequence[Cap], delisted_ms: int | None
 ) -> str | None:
-    bounds = caps_in_force(caps, row.raw.time_ms)
+    bounds = caps_in_force(caps, row.raw.time_ms) if caps else None
     if bounds is not None and beyond_cap(row.rate, bounds):
         low, high = bounds
         return f"beyond the cap: {row.rate:g}, {CAP_MARGIN:g} times outside {low:g} .. {high:g}"

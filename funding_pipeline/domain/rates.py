@@ -38,17 +38,17 @@ def fraction(
     match = _DECIMAL.fullmatch(text)
     if match is None:
         raise ValueError(f"no decimal number: {text!r}")
-    if unit is RateUnit.ANNUAL_FRACTION:
+    if unit is RateUnit.FRACTION:
+        value = float(text)
+    elif unit is RateUnit.ANNUAL_FRACTION:
         if interval_hours is None:
             raise ValueError(f"an annual rate without its interval: {text!r}")
         try:
             value = float(Fraction(text) * interval_hours / HOURS_PER_YEAR)
         except OverflowError:
             value = math.inf
-    elif unit in _PLACES:
-        value = float(_shifted(match, _PLACES[unit]))
     else:
-        value = float(text)
+        value = float(_shifted(match, _PLACES[unit]))
     if not math.isfinite(value):
         raise ValueError(f"not finite: {text!r}")
     return value

@@ -43,7 +43,7 @@ def validate(
         else:
             row = Slotted(slot, rate, raw)
             other = slots.setdefault(slot, row)
-            if other.raw != raw:
+            if other is not row and other.raw != raw:
                 near, far = sorted((other, row), key=lambda r: (abs(r.lag_ms), r.lag_ms))
                 slots[slot] = near
                 rejected.append(Quarantined(far.raw, "slot taken: another row is nearer to it"))

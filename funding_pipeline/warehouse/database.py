@@ -86,7 +86,7 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def migrate(connection: duckdb.DuckDBPyConnection) -> None:
-    """Bring the schema to the newest number; each step is one transaction."""
+    """Bring the schema to the newest number, in one transaction."""
     connection.execute(
         "CREATE TABLE IF NOT EXISTS schema_migrations (number INTEGER, applied_at TIMESTAMP)"
     )
@@ -96,9 +96,9 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> None:
             f"the database has migrations {sorted(missing)} that this version does not know: "
             "it was written by a newer version of the pipeline"
         )
-    for number, sql in migrations():
-        if number not in done:
-            with transaction(connection):
+    with transaction(connection):
+        for number, sql in migrations():
+            if number not in done:
                 connection.execute(sql)
                 connection.execute(
                     "INSERT INTO schema_migrations VALUES (?, ?)", [number, utc_now()]

@@ -41,6 +41,8 @@ _SCHEMA = {
 STORED = ["funding_time" if name == "slot_ms" else name for name in _SCHEMA if name != "neighbour"]
 
 Rejected = list[tuple[str, Quarantined]]
+# A row with its interval in hours, the hours it covers, and whether it was stored before.
+Decided = tuple[Slotted, int, int, bool]
 
 
 def decided_series(
@@ -60,8 +62,8 @@ def decided_series(
             by_market.setdefault(answer.market, []).append(answer)
     if _hourly(spec, by_market):
         for market, parts in by_market.items():
-            for row in _unique(part.rows for part in parts).values():
-                _append(columns, markets[market].market_id, row, 1, 1)
+            own = _unique(part.rows for part in parts).values()
+            _extend(columns, markets[market].market_id, [(row, 1, 1, False) for row in own])
     else:
         stored = _neighbours(connection, spec, markets, by_market)
         declared = observations(connection, spec.name)
@@ -102,6 +104,7 @@ def _decide(
 ) -> Rejected:
     """Append a market's decided rows; returns those for which nothing tells the interval."""
     rejected: Rejected = []
+    merged: list[Decided] = []
     slots = sorted(rows.keys() | context.keys() | stored.keys())
     newest = max(slots[-1], known.last_settlement_ms or 0) if slots else 0
     evidence = []
@@ -130,7 +133,8 @@ def _decide(
             continue
         gap = (slot - slots[index - 1]) // HOUR_MS if index else None
         covered = covered_hours(hours, gap)
-        _append(columns, known.market_id, row, hours, covered, neighbour=slot not in rows)
+        merged.append((row, hours, covered, slot not in rows))
+    _extend(columns, known.market_id, merged)
     return rejected
 
 
@@ -169,27 +173,19 @@ def _unique(parts: Iterable[Sequence[Slotted]]) -> dict[int, Slotted]:
     return {row.slot_ms: row for rows in parts for row in rows}
 
 
-def _append(
-    columns: list[list[Any]],
-    market_id: int,
-    row: Slotted,
-    hours: int,
-    covered: int,
-    *,
-    neighbour: bool = False,
-) -> None:
-    raw = row.raw
-    values = (
-        market_id,
-        row.slot_ms,
-        row.rate,
-        hours,
-        covered,
-        raw.rate_text,
-        row.lag_ms,
-        raw.cumulative_value,
-        raw.mark_price,
-        neighbour,
+def _extend(columns: list[list[Any]], market_id: int, rows: Sequence[Decided]) -> None:
+    """Column by column: rows come by the hundred thousand."""
+    values: tuple[list[Any], ...] = (
+        [market_id] * len(rows),
+        [row.slot_ms for row, *_ in rows],
+        [row.rate for row, *_ in rows],
+        [hours for _, hours, _, _ in rows],
+        [covered for _, _, covered, _ in rows],
+        [row.raw.rate_text for row, *_ in rows],
+        [row.lag_ms for row, *_ in rows],
+        [row.raw.cumulative_value for row, *_ in rows],
+        [row.raw.mark_price for row, *_ in rows],
+        [neighbour for *_, neighbour in rows],
     )
-    for column, value in zip(columns, values, strict=True):
-        column.append(value)
+    for column, more in zip(columns, values, strict=True):
+        column.extend(more)
