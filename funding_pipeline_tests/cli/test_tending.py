@@ -6,6 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from funding_pipeline.cli import backfill
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.database import Database
 from funding_pipeline.warehouse.derive import derive
@@ -16,7 +17,7 @@ from funding_pipeline_tests.warehouse.test_holds import FAULTY, NOW, X100, fill,
 @pytest.fixture
 def held_database(monkeypatch: pytest.MonkeyPatch) -> Database:
     monkeypatch.setattr("funding_pipeline.warehouse.database.utc_now", lambda: NOW)
-    monkeypatch.setattr("funding_pipeline.cli.backfill.utc_now", lambda: NOW + timedelta(minutes=5))
+    monkeypatch.setattr(backfill, "utc_now", lambda: NOW + timedelta(minutes=5))
     database = Database(Settings(data_dir=Path("data")))
     fill(database, history(9, {FAULTY: 100.0}), NOW)
     derive(database, now=NOW)

@@ -15,6 +15,7 @@ from funding_pipeline.warehouse.database import Database, timestamp, utc_now
 from funding_pipeline.warehouse.ledger import start_load
 from funding_pipeline.warehouse.owed import DEAD_LOAD, LONGEST_WAIT, QUIET, Owed
 from funding_pipeline.warehouse.windows import oldest_watermark, record_windows
+from funding_pipeline_tests.warehouse.stored import hold
 
 
 def tick(
@@ -59,6 +60,12 @@ def collected_up_to(time: datetime) -> None:
 
 def owe(days_since: datetime) -> None:
     with Database(Settings()).open() as connection:
+        connection.execute(
+            """INSERT INTO base.markets (market_id, exchange, market, symbol, multiplier, quote,
+                settle, status, first_seen, last_seen)
+            SELECT 1, 'bybit', 'BTCUSDT', 'BTC', 1, 'USDT', 'USDT', 'live', now(), now()
+            WHERE NOT EXISTS (FROM base.markets)"""
+        )
         connection.execute("INSERT INTO dirty_days VALUES (1, '2026-01-01', ?)", [days_since])
 
 
@@ -135,6 +142,15 @@ def test_the_sensor_asks_once_something_was_merged_and_it_is_quiet(
     assert sense(definitions, instance) == 0
     owe(utc_now() - QUIET)
     assert sense(definitions, instance) == 1
+
+
+def test_what_a_held_exchange_owes_calls_for_no_derivation(
+    definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    owe(utc_now() - QUIET)
+    with Database(Settings()).open() as connection:
+        hold(connection, "bybit")
+    assert sense(definitions, instance) == 0
 
 
 def test_the_sensor_waits_while_a_load_is_running_but_not_for_ever(
