@@ -7,8 +7,8 @@ and most settle every 8 h. A rate is a fraction of notional here as well, paid i
 volume is told in base coins and valued at the day's mean price. 2400 weight a minute; no limit of
 its own is known for history. 451 or 403 where the location is restricted.
 
-Doubt: the reference marks `symbol` as mandatory in the history call. Should the exchange insist,
-it answers 400 and every market is asked for itself.
+Unlike at its sister, the reference marks `symbol` as mandatory in the history call: every market is
+asked for itself.
 """
 
 from funding_pipeline.exchanges.base import RateLimit
@@ -20,6 +20,7 @@ SPEC = declared(
     "https://dapi.binance.com",
     "https://developers.binance.com/docs/derivatives/coin-margined-futures/market-data",
     [RateLimit(2400, 60.0)],
+    history_of_all=False,
 )
 
 

@@ -38,7 +38,13 @@ _ASSET_CLASSES |= dict.fromkeys(("EQUITY", "KR_EQUITY", "HK_EQUITY"), "equity")
 
 
 def declared(
-    name: str, title: str, origin: str, api_docs: str, limits: Sequence[RateLimit]
+    name: str,
+    title: str,
+    origin: str,
+    api_docs: str,
+    limits: Sequence[RateLimit],
+    *,
+    history_of_all: bool = True,
 ) -> ExchangeSpec:
     """The declaration of an exchange that speaks this API."""
     return ExchangeSpec(
@@ -48,7 +54,7 @@ def declared(
         api_docs=api_docs,
         rate_unit=RateUnit.FRACTION,
         interval="declared",
-        history_of_all=True,
+        history_of_all=history_of_all,
         max_abs_rate=0.05,  # widest cap seen: 3 % (recorded settlements: 2 %)
         page_rows=1000,
         limits=tuple(limits),

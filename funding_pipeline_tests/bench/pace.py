@@ -9,28 +9,34 @@ first moment that the published sliding windows allow.
 """
 
 import asyncio
+import math
 import random
 import tempfile
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 import httpx
 
 from funding_pipeline.collection.budget import SharedBudget
+from funding_pipeline.collection.client import ExchangeClient
 from funding_pipeline.collection.engine import collect
-from funding_pipeline.collection.planning import Job
+from funding_pipeline.collection.planning import CONTEXT_MS, Job, kept_since
 from funding_pipeline.collection.report import LoadReport
 from funding_pipeline.domain.grid import DAY_MS, HOUR_MS
+from funding_pipeline.domain.intervals import FixedInterval
 from funding_pipeline.domain.records import Window
 from funding_pipeline.exchanges.base import Exchange, ExchangeSpec
 from funding_pipeline.exchanges.registry import EXCHANGES
 from funding_pipeline.sandbox.app import create_app
 from funding_pipeline.sandbox.generated import generate
+from funding_pipeline.sandbox.market import Dataset
 from funding_pipeline.sandbox.registry import EXCHANGES as SPOKEN
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.database import Database
@@ -48,6 +54,8 @@ class Pace:
     seconds: float = 0.0
     floor_s: float = 0.0
     requests: int = 0
+    listing: int = 0
+    needed: int = 0
     refusals: int = 0
     outcome: str = ""
     tick_seconds: float = 0.0
@@ -58,14 +66,20 @@ class Pace:
         """Time over floor; 0 where the limit is never reached."""
         return self.seconds / self.floor_s if self.floor_s else 0.0
 
+    @property
+    def thrift(self) -> float:
+        """History requests over those of the cheapest exact plan."""
+        return (self.requests - self.listing) / self.needed
+
 
 def measure(name: str, *, days: int = 30, markets: int | None = None, tick: bool = False) -> Pace:
     """Backfill `days` of one exchange at its limits; with `tick` an hourly run in its middle."""
     exchange = EXCHANGES[name]
     pace = Pace(name)
     loop = VirtualLoop()
+    dataset = generate([SPOKEN[name]], markets=markets)
     app = create_app(
-        generate([SPOKEN[name]], markets=markets),
+        dataset,
         limits=True,
         faults=None,
         now=lambda: _now_ms(loop),
@@ -83,6 +97,7 @@ def measure(name: str, *, days: int = 30, markets: int | None = None, tick: bool
             loop.close()
             asyncio.set_event_loop(None)
     pace.refusals = counted["refusals"]
+    pace.needed = needed(exchange.spec, dataset, days)
     pace.floor_s = floor_s(exchange.spec, pace.granted)
     return pace
 
@@ -101,6 +116,40 @@ def floor_s(spec: ExchangeSpec, requests: Sequence[tuple[int, Collection[str]]])
         for _, sent in mine:
             sent.append((now, weight))
     return now
+
+
+def needed(spec: ExchangeSpec, dataset: Dataset, days: int) -> int:
+    """History requests of the cheapest exact plan: full pages of what settled, and a day before it
+    where that day tells intervals; one request even where nothing did. One row is enough to see
+    that a page was the last, unless it is full.
+    """
+    first_ms = max((NOW_MS // DAY_MS - days) * DAY_MS, kept_since(spec, NOW_MS))
+    if not isinstance(spec.interval, FixedInterval):
+        first_ms = max(first_ms - CONTEXT_MS, kept_since(spec, NOW_MS))
+    listed = dataset.listed(spec.name, NOW_MS)
+    if spec.page_rows == 1:
+        rows = [(NOW_MS - max(first_ms, m.launch_ms)) // HOUR_MS for m in listed]
+    else:
+        spans = (market.settled(first_ms, NOW_MS, NOW_MS) for market in listed)
+        rows = [end - start for start, end in spans]
+    if spec.history_of_all:
+        # Markets that have left come along.
+        known = dataset.known(spec.name, NOW_MS)
+        return _inclusive_pages(
+            sorted(t for m in known for t in m.times if first_ms <= t <= NOW_MS), spec.page_rows
+        )
+    return sum(max(1, math.ceil(n / spec.page_rows)) for n in rows)
+
+
+def _inclusive_pages(times: Sequence[int], page_rows: int) -> int:
+    """Pages of all markets together: each begins at the newest stamp of the one before, whose rows
+    may have been cut.
+    """
+    pages, start = 1, 0
+    while start + page_rows < len(times):
+        start = bisect_left(times, times[start + page_rows - 1])
+        pages += 1
+    return pages
 
 
 async def _run(
@@ -168,12 +217,18 @@ def _simulated(
     loop: VirtualLoop, transport: httpx.AsyncBaseTransport, pace: Pace
 ) -> Iterator[None]:
     """The engine on this loop's clock and this network, its budget counting what it grants."""
-    acquire = SharedBudget.acquire
+    acquire, run = SharedBudget.acquire, ExchangeClient.run
 
     async def counting(self: SharedBudget, weight: int, scopes: Collection[str] = ("",)) -> float:
         waited = await acquire(self, weight, scopes)
         pace.granted.append((weight, frozenset(scopes)))
         return waited
+
+    async def first(self: ExchangeClient, plan: Any, *more: Any) -> Any:
+        """The market list comes first, by itself."""
+        done = await run(self, plan, *more)
+        pace.listing = pace.listing or self.traffic.requests
+        return done
 
     clock = SimpleNamespace(time=lambda: _now_ms(loop) / 1000, monotonic=loop.time)
     client = "funding_pipeline.collection.engine.http_client"
@@ -181,5 +236,6 @@ def _simulated(
         mock.patch("funding_pipeline.collection.budget.time", clock),
         mock.patch(client, lambda *_: httpx.AsyncClient(transport=transport)),
         mock.patch.object(SharedBudget, "acquire", counting),
+        mock.patch.object(ExchangeClient, "run", first),
     ):
         yield
