@@ -109,7 +109,9 @@ class History:
         covered = self._covered(intervals, first_hour)[hour, market]
         prices = self._prices(first_hour, end_hour)[hour, market]
         stamps = hour + first_hour
-        lag = ((stamps + self._salt[market]) * 0x9E3779B1 >> 8) % np.maximum(self._jitter, 1)[market]
+        lag = ((stamps + self._salt[market]) * 0x9E3779B1 >> 8) % np.maximum(self._jitter, 1)[
+            market
+        ]
         return Settled(stamps, market, rates, interval, covered, lag.astype(np.int32), prices)
 
     def _intervals(self, first: int, end: int) -> NDArray[np.int16]:
@@ -134,12 +136,12 @@ class History:
 
     def _covered(self, intervals: NDArray[np.int16], first: int) -> NDArray[np.int16]:
         """The lesser of the interval and of the hours since the market's last settlement."""
-        rows, columns = intervals.shape
-        hours = np.where(intervals > 0, np.arange(first, first + rows)[:, None], self._last)
+        times = np.arange(first, first + len(intervals))[:, None]
+        hours = np.where(intervals > 0, times, self._last)
         newest = np.maximum.accumulate(hours, axis=0)
         before = np.vstack([self._last, newest[:-1]])
         self._last = newest[-1]
-        gap = np.arange(first, first + rows)[:, None] - before
+        gap = times - before
         return np.minimum(intervals, np.minimum(gap, 999)).astype(np.int16)
 
     def _rates(self, first: int, end: int) -> Hours:

@@ -1,5 +1,4 @@
-"""A data folder as years of hourly ticks leave it: every table that a tick, a derivation or a reader
-touches.
+"""A data folder as years of hourly ticks leave it, with all that a tick or a reader touches.
 
 Belongs here: filling history.duckdb through its real schema, market lists and windows through the
 code that writes them. Does not: rates (generated_history), serving (served), measuring.
@@ -12,7 +11,7 @@ import asyncio
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -23,6 +22,7 @@ import polars as pl
 from funding_pipeline.collection.access import http_client, origins
 from funding_pipeline.collection.budget import Priority, budget_of
 from funding_pipeline.collection.client import ExchangeClient
+from funding_pipeline.domain.errors import ExchangeError
 from funding_pipeline.domain.records import Market, Window
 from funding_pipeline.exchanges.base import Exchange as Collected
 from funding_pipeline.exchanges.registry import select
@@ -48,7 +48,7 @@ YEARS_DAYS = 1_096
 MONTH_DAYS = 30
 ESTIMATE_HOURS = 31 * 24
 # How often the lists of markets are taken, between the first day and now.
-_LISTS = 8
+_LISTS = 5
 _TICK_MINUTE = timedelta(minutes=3)
 
 _INSERT = """
@@ -85,7 +85,10 @@ FROM markets m, (
         SELECT unnest(generate_series($end - $span, $end - INTERVAL 1 HOUR, INTERVAL 1 HOUR))
             AS hour)
 ) h
-WHERE m.status = 'live' AND m.interval_hours IS NOT NULL ORDER BY h.hour, m.market_id"""
+WHERE m.status = 'live' AND m.interval_hours IS NOT NULL AND NOT EXISTS (
+    FROM settlements s WHERE s.market_id = m.market_id AND s.kind = 'recorded'
+      AND s.funding_time > $end - INTERVAL 9 HOUR)
+ORDER BY h.hour, m.market_id"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +145,19 @@ def fill(folder: Path, *, days: int, now_ms: int) -> LongHistory:
 
 
 def complete(history: LongHistory) -> None:
-    """Derive and publish, as the derivation job does; what nobody will fill is given up."""
+    """Derive and publish, as the derivation job does. Gaps were asked for in vain long ago; what
+    only the next tick will bring is none.
+    """
     database = Database(Settings(data_dir=history.folder))
     derive(database, now=timestamp(history.end_ms))
     with database.open() as connection:
         connection.execute(
-            """UPDATE base.gaps SET state = 'given up', closed_at = found_at, asked_times = 3
-            WHERE state = 'open' AND last_missing < ?""",
+            """DELETE FROM base.gaps WHERE state = 'open' AND last_missing >= ?""",
             [timestamp(history.end_ms - DAY_MS)],
+        )
+        connection.execute(
+            """UPDATE base.gaps SET state = 'given up', closed_at = found_at, asked_times = 3
+            WHERE state = 'open'"""
         )
     publish(database)
 
@@ -182,7 +190,8 @@ def _record_lists(
             with database.open() as connection:
                 claim_origin(connection, "sandbox")
                 for exchange, markets in zip(collected, lists, strict=True):
-                    record_markets(connection, exchange.spec.name, markets, timestamp(now_ms))
+                    if markets:
+                        record_markets(connection, exchange.spec.name, markets, timestamp(now_ms))
 
 
 async def _lists(collected: Sequence[Collected], settings: Settings) -> list[list[Market]]:
@@ -192,7 +201,10 @@ async def _lists(collected: Sequence[Collected], settings: Settings) -> list[lis
         async with http_client(exchange, settings, tls) as http:
             budget = budget_of(exchange.spec, settings, Priority.TICK)
             client = ExchangeClient(http, exchange, budget, origins(exchange, settings))
-            markets: list[Market] = await client.run(exchange.markets())
+            try:
+                markets: list[Market] = await client.run(exchange.markets())
+            except ExchangeError:
+                return []  # what opened later has nothing to tell
             return markets
 
     return await asyncio.gather(*(ask(exchange) for exchange in collected))
