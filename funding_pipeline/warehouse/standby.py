@@ -61,14 +61,13 @@ def _is_known(header: bytes) -> bool:
 
 
 def _copy(source: int, target: int, header: bytes, blocks: int) -> int:
-    known = max(0, (os.fstat(target).st_size - HEADER_BYTES) // BLOCK_BYTES)
     os.pwrite(target, bytes(HEADER_BYTES), 0)
     os.ftruncate(target, HEADER_BYTES + blocks * BLOCK_BYTES)
     written = HEADER_BYTES
     for number in range(blocks):
         place = HEADER_BYTES + number * BLOCK_BYTES
         checksum = os.pread(source, _CHECKSUM_BYTES, place)
-        if number < known and os.pread(target, _CHECKSUM_BYTES, place) == checksum:
+        if os.pread(target, _CHECKSUM_BYTES, place) == checksum:
             continue
         os.pwrite(target, os.pread(source, BLOCK_BYTES, place), place)
         written += BLOCK_BYTES

@@ -210,7 +210,8 @@ def test_after_an_error_no_connection_is_handed_on(database: Database) -> None:
 
     def use() -> None:
         with database.open() as connection:
-            found.append(connection.execute("SELECT 1").fetchall())
+            with transaction(connection):
+                found.append(connection.execute("SELECT 1").fetchall())
 
     with pytest.raises(ZeroDivisionError), database.open() as connection:
         other = threading.Thread(target=use)
@@ -240,7 +241,8 @@ def test_other_processes_get_their_turn_while_threads_hand_on(
         thread.start()
     try:
         other = Database(Settings(data_dir=database.path.parent))
-        for _ in range(3):
+        other._lock.timeout = 10
+        for _ in range(5):
             with other.open() as connection:
                 connection.execute("SELECT 1")
     finally:
