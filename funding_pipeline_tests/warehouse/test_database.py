@@ -209,9 +209,8 @@ def test_after_an_error_no_connection_is_handed_on(database: Database) -> None:
     found = []
 
     def use() -> None:
-        with database.open() as connection:
-            with transaction(connection):
-                found.append(connection.execute("SELECT 1").fetchall())
+        with database.open() as connection, transaction(connection):
+            found.append(connection.execute("SELECT 1").fetchall())
 
     with pytest.raises(ZeroDivisionError), database.open() as connection:
         other = threading.Thread(target=use)
