@@ -22,7 +22,7 @@ QUESTIONS = (
     (
         "all latest moving averages",
         10.0,
-        "SELECT * FROM latest_moving_averages",
+        "FROM latest_averages",
     ),
     (
         "one market, 30 days",
