@@ -15,6 +15,8 @@ Doubt: whether a stamp is the end or the start of its hour. At 08:36 the rate in
 of 08:00 and the one announced for 09:00 differed, which hints at the start.
 """
 
+from datetime import UTC, datetime
+
 import msgspec
 
 from funding_pipeline.domain.errors import (
@@ -22,6 +24,7 @@ from funding_pipeline.domain.errors import (
     MalformedResponseError,
     RateLimitedError,
 )
+from funding_pipeline.domain.grid import DAY_MS
 from funding_pipeline.domain.intervals import FixedInterval
 from funding_pipeline.domain.rates import RateUnit
 from funding_pipeline.domain.records import Estimate, Market, RawSettlement, Window
@@ -132,11 +135,17 @@ def parse_markets(body: bytes) -> list[Market]:
     return markets
 
 
-def parse_history(body: bytes, market: str) -> list[RawSettlement]:
-    """All rows there are; they do not name their contract."""
+def parse_history(body: bytes, market: str, window: Window) -> list[RawSettlement]:
+    """The rows of the window's days, and perhaps of the days beside; they do not name their
+    contract. A year of rows is sent and a tick wants one: others are left as the texts they are.
+    """
     endpoint = "historicalfundingrates"
+    first, last = (_day(ms) for ms in (window.start_ms - DAY_MS, window.end_ms + DAY_MS))
     rows = []
     for index, row in enumerate(decode(body, _RATES, SPEC.name, endpoint).rates):
+        day = row.timestamp[:10]
+        if day[4:5] == "-" and not first <= day <= last:
+            continue
         path = f"$.rates[{index}]"
         rows.append(
             RawSettlement(
@@ -146,6 +155,10 @@ def parse_history(body: bytes, market: str) -> list[RawSettlement]:
             )
         )
     return rows
+
+
+def _day(time_ms: int) -> str:
+    return str(datetime.fromtimestamp(max(time_ms, 0) // 1000, UTC).date())
 
 
 def parse_estimates(body: bytes) -> list[Estimate]:
@@ -195,7 +208,7 @@ class Kraken:
         if window.start_ms >= window.end_ms:
             return []
         body = yield _get("v4", "historicalfundingrates", symbol=market.market)
-        rows = parse_history(body, market.market)
+        rows = parse_history(body, market.market, window)
         return [row for row in rows if window.start_ms <= row.time_ms < window.end_ms]
 
     def estimates(self) -> EstimatesPlan:

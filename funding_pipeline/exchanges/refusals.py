@@ -5,6 +5,7 @@ one exchange, statuses and web pages (the client reads those).
 """
 
 from collections.abc import Container
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -42,10 +43,9 @@ def coded(
     if not (body.startswith(b"{") and body.endswith(b"}")) or status >= 500:
         return None
     try:
-        answer: dict[str, Any] = _ANY.decode(body)
+        found: Any = _code(code).decode(body).code
     except msgspec.DecodeError:
         return None
-    found = answer.get(code)
     if found is None or isinstance(found, list | dict):
         if status != 200:
             return None
@@ -53,9 +53,16 @@ def coded(
     told = str(found)
     if told in good:
         return None
-    detail = f"{code} {told}: {answer.get(text)}"
+    detail = f"{code} {told}: {_ANY.decode(body).get(text)}"
     if told in too_often or status == 429:
         return RateLimitedError(spec.name, request.endpoint, detail)
     if told in blocked:
         return GeoBlockedError(spec.name, request.endpoint, detail)
     return PermanentError(spec.name, request.endpoint, detail)
+
+
+@cache
+def _code(field: str) -> msgspec.json.Decoder[Any]:
+    """Reads the one field and skips the rest, which may be a year of settlements."""
+    found = ("code", Any, msgspec.field(default=None, name=field))
+    return msgspec.json.Decoder(msgspec.defstruct("Coded", [found]))

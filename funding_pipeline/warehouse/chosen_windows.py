@@ -25,6 +25,7 @@ def owe_chosen_windows(
         "INSERT INTO base.chosen_windows VALUES (?)", [[window] for window in sorted(chosen)]
     )
     connection.execute("DELETE FROM base.moving_averages")
+    connection.execute("DELETE FROM base.latest_averages")
     connection.execute(
         """INSERT INTO dirty_days
         SELECT *, CAST($now AS TIMESTAMP) FROM (

@@ -5,8 +5,13 @@ Belongs here: opening and closing. Does not: tables' content.
 DuckDB lets one process write and shuts all others out meanwhile, readers included. Hence one file
 lock for everybody, held only as long as a short transaction; readers use the published copy.
 Files are created in the storage format of DuckDB 1.2, so that every later version reads them.
+
+Opening the file and closing it, which writes a checkpoint, takes ten times as long as a tick's
+merge. A thread whose process has others waiting therefore leaves its connection to the next one.
 """
 
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,12 +19,16 @@ from importlib.resources import files
 
 import duckdb
 import polars as pl
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from funding_pipeline.domain.windows import windows_hours
 from funding_pipeline.settings import Settings
 
 LOCK_TIMEOUT_S = 600.0
+# So long may threads of one process hand the connection on while other processes wait, and so long
+# is the file then free, which is more than the lock's polling interval.
+HANDED_ON_S = 2.0
+FREE_S = 0.1
 _EPOCH = datetime(1970, 1, 1)
 
 
@@ -46,31 +55,91 @@ class Database:
         self.path = settings.history_path
         self.read_path = settings.read_path
         self.windows = windows_hours(settings.windows)
-        self._lock = FileLock(f"{self.path}.lock", timeout=LOCK_TIMEOUT_S)
+        # Threads queue here, without polling; the file lock is between processes.
+        self._turn = threading.RLock()
+        self._lock = FileLock(f"{self.path}.lock", timeout=LOCK_TIMEOUT_S, thread_local=False)
+        self._counting = threading.Lock()
+        self._waiting = 0
+        self._depth = 0
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._opened_at = 0.0
         self._migrated = False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the lock that threads and processes have together; one thread may nest it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock:
+        """Hold the lock that threads and processes have together, the file being closed; one thread
+        may nest it.
+        """
+        with self._held():
+            if self._depth == 1:
+                self._close()
             yield
 
     @contextmanager
     def open(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection under the lock, migrated, in UTC; closed at the end whatever happens."""
-        with self.locked():
-            connection = duckdb.connect(
-                str(self.path), config={"storage_compatibility_version": "v1.2.0"}
-            )
+        """The connection under the lock, migrated, in UTC; closed at the end whatever happens, or
+        left to a thread that waits for it.
+        """
+        with self._held():
+            nested = self._connection is not None and self._depth > 1
             try:
-                connection.execute("SET TimeZone = 'UTC'")
-                if not self._migrated:
-                    migrate(connection)
-                    self._migrated = True
-                yield connection
+                if self._connection is None:
+                    self._connection = self._connect()
+                yield self._connection
+            except BaseException:
+                self._close()
+                raise
+            if not nested and not self._is_handed_on():
+                self._close()
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._counting:
+            self._waiting += 1
+        mine = self._turn.acquire(timeout=LOCK_TIMEOUT_S)
+        with self._counting:
+            self._waiting -= 1
+        if not mine:
+            raise Timeout(self._lock.lock_file)
+        try:
+            if not self._lock.is_locked:
+                self._lock.acquire()
+            self._depth += 1
+            try:
+                yield
             finally:
-                connection.close()
+                self._depth -= 1
+                if self._depth == 0 and self._connection is None:
+                    self._lock.release()
+                    if self._waiting and self._opened_at + HANDED_ON_S < time.monotonic():
+                        time.sleep(FREE_S)
+        finally:
+            self._turn.release()
+
+    def _is_handed_on(self) -> bool:
+        in_time = time.monotonic() < self._opened_at + HANDED_ON_S
+        return self._depth == 1 and self._waiting > 0 and in_time
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(
+            str(self.path), config={"storage_compatibility_version": "v1.2.0"}
+        )
+        self._opened_at = time.monotonic()
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            if not self._migrated:
+                migrate(connection)
+                self._migrated = True
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from funding_pipeline.warehouse.caps import declared_caps, observe_caps
 from funding_pipeline.warehouse.chosen_windows import owe_chosen_windows
 from funding_pipeline.warehouse.database import Database, transaction, visible
 from funding_pipeline.warehouse.holds import Hold, held, hold_faulty
+from funding_pipeline.warehouse.latest_averages import replace_latest, replace_pruned
 from funding_pipeline.warehouse.lives import market_lives
 from funding_pipeline.warehouse.statistics import refresh_statistics
 
@@ -75,6 +76,7 @@ def derive(database: Database, *, now: datetime) -> Derivation:
     done.days = sum(days for *_, days in owed)
     with database.open() as connection, transaction(connection):
         _prune_hourly(connection, now)
+        replace_pruned(connection, now - HOURLY_KEPT)
     done.broken = refresh_statistics(
         database,
         now=now,
@@ -146,6 +148,7 @@ def _derive_chunk(
         _replace(connection, "daily_stats", "day", "days", "daily")
         _replace(connection, "moving_averages", "as_of", "points", "averages")
         _replace_latest(connection, markets)
+        replace_latest(connection, markets)
         done.signal_rows += signals.refresh(connection, now=now, markets=markets)
         connection.execute(
             """DELETE FROM dirty_days USING dirty d

@@ -57,6 +57,7 @@ TABLES = {
     "funding_rates": Table("funding_rates", "funding_time"),
     "daily_stats": Table("daily_stats", "day"),
     "moving_averages": Table("moving_averages", "as_of"),
+    "latest_averages": Table("latest_averages", "as_of"),
     "latest_rates": Table("latest_rates", "funding_time"),
     # An hour is paid at most a day later; the bound on funding_time narrows the scan.
     "apr": Table("apr", "hour", narrowing="funding_time"),

@@ -152,8 +152,8 @@ def _intervals(
         rows = connection.execute(
             """SELECT market_id, funding_time, s.interval_hours
             FROM settlements s JOIN keys USING (market_id, funding_time)
-            WHERE s.funding_time BETWEEN (SELECT min(funding_time) FROM keys)
-                                     AND (SELECT max(funding_time) FROM keys)"""
+            -- First settlements lie all over the history: bounds would narrow nothing.
+            WHERE s.funding_time IN (SELECT funding_time FROM keys)"""
         ).fetchall()
     return {(market_id, milliseconds(time)): hours for market_id, time, hours in rows}
 

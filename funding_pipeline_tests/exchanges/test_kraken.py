@@ -8,7 +8,7 @@ import msgspec
 import polars as pl
 import pytest
 
-from funding_pipeline.domain.errors import PermanentError, RateLimitedError
+from funding_pipeline.domain.errors import MalformedResponseError, PermanentError, RateLimitedError
 from funding_pipeline.domain.rates import apr, fraction
 from funding_pipeline.domain.records import Window
 from funding_pipeline.exchanges.base import Request
@@ -28,12 +28,13 @@ from funding_pipeline_tests.exchanges.spoken import answer_of, drive, recorded
 REQUEST = Request(
     endpoint="historicalfundingrates", path="/derivatives/api/v4/historicalfundingrates"
 )
+EVER = Window(0, utc_ms(2100, 1, 1))
 HISTORY = "krakenfutures/historical_funding_rates_pf_xbtusd_2026-09-04"
 
 
 def test_recorded_history(responses_dir: Path) -> None:
     body = recorded(responses_dir, HISTORY)
-    rows = parse_history(body, "PF_XBTUSD")
+    rows = parse_history(body, "PF_XBTUSD", EVER)
     assert len(rows) == 12
     assert [row.time_ms for row in rows] == [
         utc_ms(2026, 8, 18) + hour * HOUR_MS for hour in range(12, 24)
@@ -48,7 +49,24 @@ def test_recorded_history(responses_dir: Path) -> None:
 
 def test_digits_are_those_of_the_answer() -> None:
     row = b'{"timestamp":"2025-09-24T08:00:00Z","relativeFundingRate":1.1795815277778e-05}'
-    assert parse_history(b'{"rates":[' + row + b"]}", "X")[0].rate_text == "1.1795815277778e-05"
+    assert (
+        parse_history(b'{"rates":[' + row + b"]}", "X", EVER)[0].rate_text == "1.1795815277778e-05"
+    )
+
+
+def test_rows_of_other_days_are_left_as_texts_and_a_text_that_is_no_time_is_still_told() -> None:
+    day = Window(utc_ms(2025, 9, 24), utc_ms(2025, 9, 25))
+    row = b'{"timestamp":"%s","relativeFundingRate":1e-05}'
+
+    def parsed(*times: bytes) -> list[int]:
+        body = b'{"rates":[' + b",".join(row % time for time in times) + b"]}"
+        return [one.time_ms for one in parse_history(body, "X", day)]
+
+    old, own, new = b"2025-09-22T23:00:00Z", b"2025-09-24T23:00:00Z", b"2025-09-27T00:00:00Z"
+    assert parsed(old, own, new) == [utc_ms(2025, 9, 24) + 23 * HOUR_MS]
+    for broken in (b"yesterday", b"1758672000", b"2025-09-24 noon"):
+        with pytest.raises(MalformedResponseError, match="no time"):
+            parsed(old, broken)
 
 
 def test_instruments_of_the_documentation(responses_dir: Path) -> None:

@@ -1,12 +1,14 @@
 """history.duckdb: lock, migrations, time zone, storage format."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import pytest
+from filelock import FileLock
 
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse import database as database_module
@@ -148,6 +150,104 @@ def test_threads_take_turns_so_that_no_increment_is_lost(database: Database) -> 
         thread.join(60)
     with database.open() as connection:
         assert connection.execute("SELECT n FROM counter").fetchall() == [(20,)]
+
+
+def test_a_connection_goes_to_the_thread_that_waits_and_no_further(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening and closing costs more than most work; at the end the file is closed and free."""
+    opened = []
+    connect = duckdb.connect
+
+    def counted(*arguments: object, **options: object) -> duckdb.DuckDBPyConnection:
+        opened.append(1)
+        return connect(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(database_module.duckdb, "connect", counted)
+    found = []
+
+    def use() -> None:
+        with database.open() as connection:
+            found.append(connection)
+
+    with database.open() as connection:
+        found.append(connection)
+        other = threading.Thread(target=use)
+        other.start()
+        while not database._waiting:
+            time.sleep(0.001)
+    other.join(60)
+    assert found[0] is found[1] and len(opened) == 1
+    with pytest.raises(duckdb.ConnectionException, match="closed"):
+        found[1].execute("SELECT 1")
+    with FileLock(database._lock.lock_file, timeout=0):
+        pass
+
+
+def test_what_holds_the_lock_alone_finds_the_file_closed(database: Database) -> None:
+    """A copy is made of it then."""
+    found = []
+
+    def copy() -> None:
+        with database.locked():
+            with pytest.raises(duckdb.ConnectionException, match="closed"):
+                found[0].execute("SELECT 1")
+            found.append(database.path.with_name("history.duckdb.wal").exists())
+
+    with database.open() as connection:
+        found.append(connection)
+        connection.execute("CREATE TABLE t AS SELECT 1 AS i")
+        other = threading.Thread(target=copy)
+        other.start()
+        while not database._waiting:
+            time.sleep(0.001)
+    other.join(60)
+    assert found[1:] == [False]
+
+
+def test_after_an_error_no_connection_is_handed_on(database: Database) -> None:
+    found = []
+
+    def use() -> None:
+        with database.open() as connection, transaction(connection):
+            found.append(connection.execute("SELECT 1").fetchall())
+
+    with pytest.raises(ZeroDivisionError), database.open() as connection:
+        other = threading.Thread(target=use)
+        other.start()
+        while not database._waiting:
+            time.sleep(0.001)
+        connection.execute("BEGIN")
+        raise ZeroDivisionError
+    other.join(60)
+    assert found == [[(1,)]]
+
+
+def test_other_processes_get_their_turn_while_threads_hand_on(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another `Database` stands for another process: it shares no more than the file."""
+    monkeypatch.setattr(database_module, "HANDED_ON_S", 0.2)
+    stop = threading.Event()
+
+    def busy() -> None:
+        while not stop.is_set():
+            with database.open() as connection:
+                connection.execute("SELECT 1")
+
+    threads = [threading.Thread(target=busy) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        other = Database(Settings(data_dir=database.path.parent))
+        other._lock.timeout = 10
+        for _ in range(5):
+            with other.open() as connection:
+                connection.execute("SELECT 1")
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(60)
 
 
 def test_the_data_folder_is_made_when_it_is_missing(tmp_path: Path) -> None:

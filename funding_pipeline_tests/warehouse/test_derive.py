@@ -28,6 +28,7 @@ from funding_pipeline_tests.warehouse.world import (
 TABLES = {
     "base.daily_stats": "market_id, day",
     "base.moving_averages": 'market_id, as_of, "window"',
+    "base.latest_averages": 'market_id, "window"',
     "base.latest_rates": "market_id",
 }
 EIGHT = list(range(0, 40 * 24 + 1, 8))
@@ -239,6 +240,32 @@ def test_a_day_of_an_eight_hour_market_is_the_sum_of_its_three_settlements(
 
 
 # --- what only time changes
+
+
+NEWEST_AVERAGES = """FROM moving_averages
+    QUALIFY row_number() OVER (PARTITION BY exchange, market, "window" ORDER BY as_of DESC) = 1
+    ORDER BY market, "window" """
+
+
+def test_latest_averages_are_the_newest_of_each_market_and_window(stocked: Database) -> None:
+    tick(stocked, HISTORY, 0, END)
+    with stocked.open() as connection:
+        newest = rows(connection, 'FROM latest_averages ORDER BY market, "window"')
+        assert newest == rows(connection, NEWEST_AVERAGES)
+        assert len(newest) == 2 * 5
+
+
+def test_the_latest_averages_of_a_market_that_stopped_go_back_to_its_last_midnight(
+    stocked: Database,
+) -> None:
+    """Its hourly points are pruned after a week."""
+    tick(stocked, HISTORY, 0, END)
+    derive(stocked, now=timestamp(at(END)) + timedelta(days=8))
+    with stocked.open() as connection:
+        newest = rows(connection, 'FROM latest_averages ORDER BY market, "window"')
+        assert newest == rows(connection, NEWEST_AVERAGES)
+        hours = rows(connection, "SELECT DISTINCT extract(hour FROM as_of) FROM latest_averages")
+    assert hours == [(0,)]
 
 
 def test_midnights_of_an_outage_are_filled_once_settlements_go_on(stocked: Database) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from funding_pipeline.domain.records import Window
 from funding_pipeline.warehouse import publish as publish_module
+from funding_pipeline.warehouse import standby
 from funding_pipeline.warehouse.database import Database
 from funding_pipeline.warehouse.publish import publish
 from funding_pipeline_tests.warehouse.world import at, collect, listed, register, series
@@ -44,7 +45,9 @@ def test_the_published_file_is_read_only_and_alone(database: Database) -> None:
     assert {f.name for f in database.path.parent.iterdir()} - {"history.duckdb.lock"} == {
         "history.duckdb",
         "read.duckdb",
+        ".publish",
     }
+    assert [f.name for f in (database.path.parent / ".publish").iterdir()] == ["standby.duckdb"]
 
 
 def test_nothing_of_history_stays_in_its_wal(database: Database) -> None:
@@ -103,7 +106,7 @@ def test_a_publication_that_fails_half_way_changes_nothing(
         with pytest.raises(OSError, match="disk full"):
             publish(database)
     assert database.read_path.read_bytes() == before
-    assert not list(database.path.parent.glob(".*partial"))
+    assert not (database.path.parent / ".publish" / "syncing.duckdb").exists()
     publish(database)
     assert published_rows(database.read_path) == 20
 
@@ -126,6 +129,144 @@ def test_readers_never_see_a_file_that_is_not_whole(
     publish(database)
     assert seen == [10]
     assert published_rows(database.read_path) == 20
+
+
+def grown(database: Database) -> None:
+    """Some ten blocks of history that no later publication has to write again."""
+    store(database, 0, 80)
+    with database.open() as connection:
+        connection.execute("CREATE TABLE ballast AS SELECT hash(i) AS n FROM range(400_000) t(i)")
+    publish(database)
+    store(database, 80, 160)
+    publish(database)
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's leases of open files")
+
+
+@linux
+def test_from_the_third_publication_on_only_what_changed_is_written(database: Database) -> None:
+    grown(database)
+    for rows, end in ((30, 240), (40, 320), (50, 400)):
+        store(database, end - 80, end)
+        publication = publish(database)
+        assert publication.written_bytes < publication.size_bytes / 2
+        assert database.read_path.read_bytes() == database.path.read_bytes()
+        assert published_rows(database.read_path) == rows
+
+
+@linux
+def test_a_file_that_shrank_or_grew_is_followed(database: Database) -> None:
+    grown(database)
+    with database.open() as connection:
+        connection.execute("DROP TABLE ballast")
+    publish(database)
+    for statement in (
+        "CREATE TABLE b AS SELECT hash(i) AS n FROM range(900_000) t(i)",
+        "DROP TABLE b",
+    ):
+        with database.open() as connection:
+            connection.execute(statement)
+        publish(database)
+        assert database.read_path.read_bytes() == database.path.read_bytes()
+
+
+@linux
+def test_a_reader_of_the_publication_before_the_last_is_left_alone(database: Database) -> None:
+    """Its file would be the next to be written to: the whole history is copied instead."""
+    grown(database)
+    with duckdb.connect(str(database.read_path), read_only=True) as reader:
+        assert reader.execute("SELECT count(*) FROM settlements").fetchall() == [(20,)]
+        file = database.read_path.open("rb")
+        before = file.read()
+        store(database, 160, 240)
+        publish(database)
+        store(database, 240, 320)
+        publication = publish(database)
+        assert publication.written_bytes == publication.size_bytes
+        file.seek(0)
+        assert file.read() == before
+        file.close()
+        assert reader.execute("SELECT count(*), sum(rate) IS NULL FROM settlements").fetchall() == [
+            (20, False)
+        ]
+    assert published_rows(database.read_path) == 40
+
+
+@linux
+def test_a_file_that_somebody_holds_open_is_not_written_to(database: Database) -> None:
+    grown(database)
+    other = database.path.with_name("other.duckdb")
+    shutil.copyfile(database.read_path, other)
+    before = other.read_bytes()
+    store(database, 160, 240)
+    with database.locked():
+        with other.open("rb"):
+            assert standby.update(database.path, other) is None
+        assert other.read_bytes() == before
+        assert standby.update(database.path, other) is not None
+        assert other.read_bytes() == database.path.read_bytes()
+
+
+@linux
+@pytest.mark.parametrize("place", [8, 4096 + 40, 8192 + 40])
+def test_files_of_another_kind_are_not_compared_block_by_block(
+    database: Database, place: int
+) -> None:
+    """With smaller blocks most of what changed would be overlooked."""
+    grown(database)
+    other = database.path.with_name("other.duckdb")
+    header = bytearray(database.path.read_bytes())
+    header[place] ^= 1
+    other.write_bytes(header)
+    store(database, 160, 240)
+    assert standby.update(database.path, other) is None
+    assert other.read_bytes() == header
+
+
+def test_a_publication_that_ends_before_its_rename_harms_nobody(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is then kept as the one before is the one that readers have."""
+    grown(database)
+    store(database, 160, 240)
+    real = Path.replace
+
+    def killed(self: Path, target: Path) -> Path:
+        if self.name == "syncing.duckdb":
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            publish(database)
+    before = database.read_path.read_bytes()
+    store(database, 240, 320)
+    with monkeypatch.context() as patch:
+        patch.setattr(standby.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            publish(database)
+    assert database.read_path.read_bytes() == before
+    publish(database)
+    assert published_rows(database.read_path) == 40
+
+
+@linux
+def test_an_update_that_breaks_off_leaves_no_file_to_be_taken_for_whole(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown(database)
+    store(database, 160, 240)
+    before = database.read_path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(standby.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            publish(database)
+    assert database.read_path.read_bytes() == before
+    publication = publish(database)
+    assert publication.written_bytes == publication.size_bytes
+    assert published_rows(database.read_path) == 30
 
 
 def leave_a_wal(path: Path) -> bytes:

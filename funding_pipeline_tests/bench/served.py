@@ -1,0 +1,42 @@
+"""The sandbox of the long history, in a process of its own, so that its CPU counts for nobody.
+
+Belongs here: starting and ending it. Does not: what it serves (generated_history).
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from subprocess import PIPE, Popen
+from threading import Event
+
+from funding_pipeline.exchanges.registry import select
+from funding_pipeline.sandbox.server import running_sandbox
+from funding_pipeline.settings import Settings
+from funding_pipeline_tests.bench.generated_history import dataset, world
+from funding_pipeline_tests.bench.long_history import LongHistory
+
+
+@contextmanager
+def sandbox(history: LongHistory) -> Iterator[str]:
+    """The URL of a sandbox without limits, whose markets and rates are those of the history."""
+    arguments = [str(history.listed_from_ms), str(history.end_ms)]
+    command = [sys.executable, "-m", __name__, *arguments]
+    process = Popen(command, stdin=PIPE, stdout=PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def main(start_ms: int, end_ms: int) -> None:
+    """Serve until killed."""
+    names = [exchange.spec.name for exchange in select(Settings())]
+    with running_sandbox(dataset(world(names, start_ms, end_ms))) as url:
+        print(url, flush=True)
+        Event().wait()
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
