@@ -78,6 +78,7 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(monkeypatch: pytest.Mon
     bad = (len(migrations()) + 1, "CREATE TABLE half (i INTEGER); SELECT no_such_function()")
     known = migrations()
     with empty() as connection:
+        migrate(connection)
         monkeypatch.setattr(database_module, "migrations", lambda: [*known, bad])
         with pytest.raises(duckdb.Error):
             migrate(connection)
