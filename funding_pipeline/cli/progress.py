@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from funding_pipeline.collection.load import Progress
 from funding_pipeline.collection.planning import Forecast
-from funding_pipeline.collection.report import LoadReport
+from funding_pipeline.collection.report import LoadReport, Progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress

@@ -10,9 +10,9 @@ from contextlib import AsyncExitStack
 import httpx
 
 from funding_pipeline.collection.access import http_client
-from funding_pipeline.collection.load import Load, Progress
+from funding_pipeline.collection.load import Load
 from funding_pipeline.collection.planning import Job
-from funding_pipeline.collection.report import LoadReport
+from funding_pipeline.collection.report import LoadReport, Progress
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.breakers import permits

@@ -19,9 +19,10 @@ from funding_pipeline.collection.access import origins
 from funding_pipeline.collection.budget import Priority, budget_of
 from funding_pipeline.collection.client import ATTEMPTS, ExchangeClient
 from funding_pipeline.collection.closing import close
-from funding_pipeline.collection.planning import Forecast, Job, cheaper_together, forecast, plan
-from funding_pipeline.collection.queries import Query, answers, queries
-from funding_pipeline.collection.report import LoadReport
+from funding_pipeline.collection.newest import Lone, ask_newest, lone
+from funding_pipeline.collection.planning import Job, Unit, forecast, plan
+from funding_pipeline.collection.queries import Query, answers, arranged
+from funding_pipeline.collection.report import LoadReport, Progress
 from funding_pipeline.domain.errors import (
     ErrorKind,
     ExchangeError,
@@ -30,12 +31,12 @@ from funding_pipeline.domain.errors import (
     PermanentError,
 )
 from funding_pipeline.domain.records import Answered, Market, Window
-from funding_pipeline.exchanges.base import Exchange
+from funding_pipeline.exchanges.base import Exchange, TellsNewest
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.database import Database, utc_now
 from funding_pipeline.warehouse.estimates import sampled_settlements
 from funding_pipeline.warehouse.ledger import start_load
-from funding_pipeline.warehouse.markets import known_markets, record_markets
+from funding_pipeline.warehouse.markets import known_markets, observations, record_markets
 from funding_pipeline.warehouse.merge import merge
 from funding_pipeline.warehouse.volume import Volume
 from funding_pipeline.warehouse.windows import collected
@@ -46,16 +47,6 @@ FAILED_SHARE = 0.2
 PATIENT = {"backfill", "sweep", "repair"}  # reasons that give way to others in the rate budget
 
 logger = logging.getLogger(__name__)
-
-
-class Progress:
-    """What a run tells about itself while it goes; override what you want to show."""
-
-    def planned(self, exchange: str, forecast: Forecast) -> None:
-        """A plan was made."""
-
-    def advanced(self, exchange: str, rows: int) -> None:
-        """One more unit was answered, with so many rows."""
 
 
 class Load:
@@ -86,6 +77,8 @@ class Load:
         self._report.traffic = self._client.traffic
         self._load_id: int | None = None
         self._listed: dict[str, Market] = {}
+        self._intervals: dict[str, int | None] = {}
+        self._lone: list[Lone] = []
         self._batch: list[Answered] = []
         self._flushed_at = time.monotonic()
         self._merging = asyncio.Lock()
@@ -109,8 +102,9 @@ class Load:
     async def _load(self) -> None:
         started = time.monotonic()
         try:
-            found = await asyncio.to_thread(self._begin, await self._list())
-            await self._collect(found)
+            units = await asyncio.to_thread(self._begin, await self._list())
+            left = await self._newest(units)
+            await self._collect(arranged(self._spec, self._job, left, self._intervals))
         except* ExchangeFailedError as failed:
             first = failed.exceptions[0]
             assert isinstance(first, ExchangeFailedError), "raised by a worker, in no inner group"
@@ -136,48 +130,47 @@ class Load:
         self._report.outcome = "failed"
         self._report.error, self._report.error_kind = message, kind
 
-    def _begin(self, listed: Sequence[Market] | None) -> list[Query]:
+    def _begin(self, listed: Sequence[Market] | None) -> list[Unit]:
         """Open the load, store the market list, plan. Nothing to plan without a list.
 
         Where there is no history, what was sampled is taken here and nothing is left to ask.
         """
-        name = self._spec.name
+        name, job = self._spec.name, self._job
+        told = job.reason == "tick" and isinstance(self._exchange, TellsNewest)
         with self._database.open() as connection:
-            load_id = start_load(connection, name, self._job.reason, self._job.window, utc_now())
+            load_id = start_load(connection, name, job.reason, job.window, utc_now())
             self._load_id = self._report.load_id = load_id
             if listed is None:
                 return []
             record_markets(connection, name, listed, utc_now())
             known = known_markets(connection, name)
             covered = collected(connection, name)
+            observed = observations(connection, name) if told else {}
             if self._spec.kind == "recorded":
-                self._batch = sampled_settlements(
-                    connection, self._spec, self._job.window, self._now_ms
-                )
+                self._batch = sampled_settlements(connection, self._spec, job.window, self._now_ms)
         self._listed = {market.market: market for market in listed}
         askable = [] if self._spec.kind == "recorded" else known.values()
-        units = plan(
-            self._job,
-            self._spec,
-            [market for market in askable if market.market in self._listed],
-            covered,
-            self._now_ms,
-        )
+        asked = [market for market in askable if market.market in self._listed]
+        units = plan(job, self._spec, asked, covered, self._now_ms)
+        self._lone = lone(units, known, observed) if told else []
         self._report.markets_listed = len(listed)
         self._report.markets_asked = len({unit.market for unit in units})
-        wanted = self._job.markets.union(self._job.holes.get(name, ()))
+        wanted = job.markets.union(job.holes.get(name, ()))
         self._report.unknown_markets = wanted.difference(self._listed)
-        self._report.newest_ms = max(
-            (m.last_settlement_ms for m in known.values() if m.last_settlement_ms), default=None
-        )
-        intervals = {market: m.interval_hours for market, m in known.items()}
-        self._progress.planned(name, forecast(self._spec, units, intervals))
-        if self._job.reason != "repair":
-            together = self._spec.history_of_all and not self._job.markets
-            return queries(self._spec, units, together=together)
-        together = cheaper_together(self._spec, units, intervals)
-        found = queries(self._spec, units, together=together)
-        return sorted(found, key=lambda query: -query.ask.end_ms)
+        settled = (m.last_settlement_ms for m in known.values() if m.last_settlement_ms)
+        self._report.newest_ms = max(settled, default=None)
+        self._intervals = {market: m.interval_hours for market, m in known.items()}
+        self._progress.planned(name, forecast(self._spec, units, self._intervals))
+        return units
+
+    async def _newest(self, units: Sequence[Unit]) -> list[Unit]:
+        """Take what is told for all markets at once; returns what is left to ask."""
+        client, exchange = self._client, self._exchange
+        taken = await ask_newest(client, exchange, self._lone, self._listed, self._now_ms)
+        for answer in taken:
+            await self._take(answer)
+        told = {answer.market for answer in taken}
+        return [unit for unit in units if unit.market not in told]
 
     async def _collect(self, found: Sequence[Query]) -> None:
         queue = deque(found)
@@ -249,14 +242,5 @@ class Load:
 
     def _end(self, load_id: int) -> None:
         with self._database.open() as connection:
-            report, answered = self._report, self._answered
-            close(
-                connection,
-                self._spec,
-                self._job,
-                report,
-                answered,
-                self._volume,
-                load_id,
-                utc_now(),
-            )
+            report, answered, volume, now = self._report, self._answered, self._volume, utc_now()
+            close(connection, self._spec, self._job, report, answered, volume, load_id, now)

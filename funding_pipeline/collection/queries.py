@@ -7,7 +7,7 @@ rows out again. Does not: which windows are missing (planning), requests.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from funding_pipeline.collection.planning import Unit, answered
+from funding_pipeline.collection.planning import Job, Unit, answered, cheaper_together
 from funding_pipeline.domain.grid import DAY_MS, EARLIEST_MS
 from funding_pipeline.domain.records import Answered, Quarantined, RawSettlement, Window
 from funding_pipeline.domain.spans import coalesce
@@ -44,6 +44,18 @@ def queries(spec: ExchangeSpec, units: Sequence[Unit], *, together: bool) -> lis
             )
             found.append(Query(None, ask, parts))
     return found
+
+
+def arranged(
+    spec: ExchangeSpec, job: Job, units: Sequence[Unit], intervals: Mapping[str, int | None]
+) -> list[Query]:
+    """The queries of a job: for all markets together where they are told so; of a repair where that
+    is cheaper, the newest first. Of `intervals`, every market of the exchange has one.
+    """
+    if job.reason != "repair":
+        return queries(spec, units, together=spec.history_of_all and not job.markets)
+    found = queries(spec, units, together=cheaper_together(spec, units, intervals))
+    return sorted(found, key=lambda query: -query.ask.end_ms)
 
 
 def _cut(units: Iterable[Unit], piece: Window) -> Iterable[Unit]:

@@ -1,15 +1,27 @@
-"""What a load did, for people and for metadata.
+"""What a load does and did, for people and for metadata.
 
-Belongs here: the figures of one exchange's load and its one-line summary.
+Belongs here: the figures of one exchange's load, its one-line summary, and what it tells while it
+goes.
 """
 
 from dataclasses import dataclass, field
 
 from funding_pipeline.collection.client import Traffic
+from funding_pipeline.collection.planning import Forecast
 from funding_pipeline.domain.errors import ErrorKind
 from funding_pipeline.domain.records import Window
 from funding_pipeline.warehouse.ledger import Outcome
 from funding_pipeline.warehouse.merge import MergeCounts
+
+
+class Progress:
+    """What a run tells about itself while it goes; override what you want to show."""
+
+    def planned(self, exchange: str, forecast: Forecast) -> None:
+        """A plan was made."""
+
+    def advanced(self, exchange: str, rows: int) -> None:
+        """One more unit was answered, with so many rows."""
 
 
 @dataclass(slots=True)

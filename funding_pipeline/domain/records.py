@@ -20,13 +20,27 @@ class Window(msgspec.Struct, frozen=True, order=True):
     end_ms: int
 
 
+class RawSettlement(msgspec.Struct, frozen=True, gc=False):
+    """One settled row as sent: the rate is still the exchange's text, the stamp has its jitter.
+
+    `interval_hours` only where the row itself carries it.
+    """
+
+    market: str
+    time_ms: int
+    rate_text: str
+    interval_hours: int | None = None
+    mark_price: float | None = None
+    cumulative_value: float | None = None
+
+
 class Market(msgspec.Struct, frozen=True, kw_only=True):
     """One perpetual market as its exchange lists it now.
 
     `market` is the native symbol, `api_id` what requests name it by where that differs; `symbol`
     the unified one, of which the contract holds `multiplier` units (kPEPE: PEPE, 1000).
     `interval_hours`: the funding period declared now, None where the exchange does not say. Caps
-    are per interval.
+    are per interval. `newest`: its newest settlement, where the list itself tells it.
     """
 
     market: str
@@ -41,20 +55,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     interval_hours: int | None = None
     rate_cap: float | None = None
     rate_floor: float | None = None
-
-
-class RawSettlement(msgspec.Struct, frozen=True, gc=False):
-    """One settled row as sent: the rate is still the exchange's text, the stamp has its jitter.
-
-    `interval_hours` only where the row itself carries it.
-    """
-
-    market: str
-    time_ms: int
-    rate_text: str
-    interval_hours: int | None = None
-    mark_price: float | None = None
-    cumulative_value: float | None = None
+    newest: RawSettlement | None = None
 
 
 class Slotted(msgspec.Struct, frozen=True, gc=False):

@@ -7,9 +7,9 @@ A plan is a generator: it yields a `Request`, is sent the answer's bytes and ret
 and chained calls are therefore ordinary code without I/O, and testable by feeding it bytes.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -111,4 +111,17 @@ class Exchange(Protocol):
 
     def refusal(self, request: Request, status: int, body: bytes) -> ExchangeError | None:
         """The typed error in an answer that the status code alone does not tell, else None."""
+        ...
+
+
+@runtime_checkable
+class TellsNewest(Protocol):
+    """What an exchange has besides, if it tells the newest settlements of all markets at once: with
+    stamp and rate as the history tells them. Nothing deduced, no estimate.
+    """
+
+    def newest(self, markets: Sequence[Market]) -> HistoryPlan:
+        """The newest settlement of these markets of the list, in fewer requests than one each; a
+        market whose newest one is in doubt is left out.
+        """
         ...

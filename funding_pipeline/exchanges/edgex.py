@@ -9,15 +9,16 @@ be asked for, else every minute's forecast comes. Rates are fractions per `fundi
 (240 everywhere), which each row carries; stamps are exact hours in ms as text. Requests name the
 contract by its id.
 
-Of the latest rates `fundingRate` is what settled at `fundingTime`, `forecastFundingRate` the
-running estimate of the next settlement ("" while there is none), `predictedFundingRate` only the
-interest component, always 0.00005. Open interest and volume are told market by market and not
-taken. The base coin is named by `coinList`, as contract names may be Chinese; shares and currencies
-are flagged, metals are not told from coins. Limits are not published; requests 300 ms apart were
-never refused.
+Of the latest rates `fundingRate` is what settled at `fundingTime`, digit by digit the history's row
+(contract 30000001 of 2026-09-13), `forecastFundingRate` the running estimate of the next settlement
+("" while there is none), `predictedFundingRate` only the interest component, always 0.00005; their
+prices are those of the minute and not of the settlement. Open interest and volume are told market
+by market and not taken. The base coin is named by `coinList`, as contract names may be Chinese;
+shares and currencies are flagged, metals are not told from coins. Limits are not published;
+requests 300 ms apart were never refused.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 import msgspec
 
@@ -174,6 +175,16 @@ def parse_history(body: bytes, market: str) -> list[RawSettlement]:
     ]
 
 
+def parse_newest(body: bytes, markets: dict[str, str]) -> Iterator[RawSettlement]:
+    """What settled last; the price at that moment is told by the history alone."""
+    endpoint = "getLatestFundingRate"
+    for index, row in enumerate(decode(body, _LATEST, SPEC.name, endpoint).data):
+        if row.contractId in markets:
+            hours = _hours(row.fundingRateIntervalMin, endpoint, f"$.data[{index}]")
+            market = markets[row.contractId]
+            yield RawSettlement(market, row.fundingTime, row.fundingRate, interval_hours=hours)
+
+
 def parse_estimates(body: bytes, markets: dict[str, str]) -> Iterator[Estimate]:
     """Forecasts for the next settlement; `markets` are native symbols by contract id."""
     endpoint = "getLatestFundingRate"
@@ -219,17 +230,18 @@ class Edgex:
 
         return descending(page, window)
 
+    def newest(self, markets: Sequence[Market]) -> HistoryPlan:
+        """The latest rates of these contracts."""
+        told = {m.api_id: m.market for m in markets if m.api_id}
+        return [
+            row for body in (yield from _latest(list(told))) for row in parse_newest(body, told)
+        ]
+
     def estimates(self) -> EstimatesPlan:
         """Contracts for their ids, then the latest rates of all that are live."""
         listed = parse_markets((yield _get("meta/getMetaData")))
         live = {m.api_id: m.market for m in listed if m.live and m.api_id}
-        ids = list(live)
-        estimates: list[Estimate] = []
-        for first in range(0, len(ids), _CONTRACTS_PER_CALL):
-            chosen = ",".join(ids[first : first + _CONTRACTS_PER_CALL])
-            body = yield _get("funding/getLatestFundingRate", {"contractId": chosen})
-            estimates += parse_estimates(body, live)
-        return estimates
+        return [e for body in (yield from _latest(list(live))) for e in parse_estimates(body, live)]
 
     def refusal(self, request: Request, status: int, body: bytes) -> ExchangeError | None:
         """Every answer has a code, SUCCESS where it is good."""
@@ -243,6 +255,15 @@ class Edgex:
             good={"SUCCESS"},
             too_often={"RATE_LIMIT_EXCEEDED"},
         )
+
+
+def _latest(ids: Sequence[str]) -> Generator[Request, bytes, list[bytes]]:
+    """The answers about these contracts, as many in one call as are answered."""
+    answers = []
+    for first in range(0, len(ids), _CONTRACTS_PER_CALL):
+        chosen = ",".join(ids[first : first + _CONTRACTS_PER_CALL])
+        answers.append((yield _get("funding/getLatestFundingRate", {"contractId": chosen})))
+    return answers
 
 
 def _get(endpoint: str, params: dict[str, str | int] | None = None) -> Request:

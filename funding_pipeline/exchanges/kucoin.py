@@ -9,6 +9,12 @@ settlement times in ms. The interval is declared in ms and only as of now, in
 counted in lots, one side: a lot is `multiplier` base units, of inverse contracts one US dollar,
 written -1. Inverse contracts tell their turnover in base units. Bitcoin is called XBT. Withdrawn
 contracts are no longer listed. 2000 weights per 30 s; a page of history is 5, the list 3.
+
+The list tells `lastTimeFundingRate` as well, what settled last, but no time of it: that it settled
+one interval before `nextFundingRateDateTime` is deduced (right 1.3 hours after a settlement of
+XBTUSDTM, 2026-09-11). Minutes after the hour a list that is not yet renewed would put the rate of
+the settlement before under the new hour, and as most contracts rest at the same rate, a look at the
+former one would not tell. It is therefore not taken for the newest settlement.
 """
 
 import msgspec

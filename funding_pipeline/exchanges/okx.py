@@ -8,7 +8,11 @@ Settled history: newest first, `before` and `after` exclude the stamps they name
 Rates are fractions per interval; stamps are exact settlement times in ms, as text. The interval is
 the step from `fundingTime`, the upcoming settlement, to `nextFundingTime`, and only as of now.
 `funding-rate?instId=ANY` also lists dated futures with funding (XPERP): whatever is no `-SWAP` is
-left out, and so are instruments before their opening and for tests, which lack most fields.
+left out, and so are instruments before their opening and for tests, which lack most fields. The
+same row tells what settled last: `settFundingRate` at `prevFundingTime`, digit by digit what the
+history calls `realizedRate` (BTC-USDT-SWAP of 2026-09-11), once `settState` is "settled"; while it
+is "processing" the rate is already that of the settlement under way. The list of markets needs
+these rows anyway, so that the newest settlements cost nothing.
 USD-margined swaps are called BTC-USD_UM-SWAP: their quote is USD. Open interest is told in USD,
 one side; the volume in base units for linear and inverse swaps alike.
 
@@ -16,6 +20,7 @@ one side; the volume in base units for linear and inverse swaps alike.
 hundreds of instruments, so all share one: 5 requests a second at most, well inside what is allowed.
 """
 
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -76,6 +81,10 @@ class _Running(msgspec.Struct):
     nextFundingTime: str
     maxFundingRate: str = ""
     minFundingRate: str = ""
+    method: str = ""
+    prevFundingTime: str = ""
+    settFundingRate: str = ""
+    settState: str = ""
 
 
 class _Interest(msgspec.Struct):
@@ -134,8 +143,18 @@ def _running(body: bytes) -> list[tuple[_Running, int, int, str]]:
     return found
 
 
+def _newest(row: _Running) -> RawSettlement | None:
+    """What settled last. By the former method ("next_period") another rate may have been charged
+    than was announced, and which of them is told here is not known.
+    """
+    told = row.settState == "settled" and row.method == "current_period" and row.settFundingRate
+    if not told or not row.prevFundingTime.isdecimal():
+        return None
+    return RawSettlement(row.instId, int(row.prevFundingTime), row.settFundingRate)
+
+
 def parse_markets(instruments: bytes, running: bytes) -> list[Market]:
-    """Swaps that have opened, with interval and limits of their running rate where there is one."""
+    """Swaps that have opened, with what their running rate tells where there is one."""
     declared = {row.instId: (row, hours) for row, _, hours, _ in _running(running)}
     markets = []
     for index, item in enumerate(decode(instruments, _INSTRUMENTS, SPEC.name, "instruments").data):
@@ -160,6 +179,7 @@ def parse_markets(instruments: bytes, running: bytes) -> list[Market]:
                 interval_hours=hours,
                 rate_cap=optional_number(rate.maxFundingRate) if rate else None,
                 rate_floor=optional_number(rate.minFundingRate) if rate else None,
+                newest=_newest(rate) if rate else None,
             )
         )
     return markets
@@ -220,6 +240,11 @@ class Okx:
             return parse_history((yield _get("public/funding-rate-history", params)))
 
         return descending(page, window)
+
+    def newest(self, markets: Sequence[Market]) -> HistoryPlan:
+        """Told with the list of markets: no request."""
+        yield from ()
+        return [market.newest for market in markets if market.newest]
 
     def estimates(self) -> EstimatesPlan:
         """Running rates, then open interest, volume and mark price; each of all swaps at once."""

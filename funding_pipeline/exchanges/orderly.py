@@ -9,9 +9,12 @@ not per 8 h as the documentation suggests: markets of 4 h rest at 0.00005, those
 Stamps are exact settlement times in ms; a row also names the settlement after it, which says
 nothing about its own period. Brokers list markets of their own with their name behind the symbol;
 they trade on the same book. No asset class is declared. Open interest is in base units, one side.
+`funding_rates` tells of all markets what settled last, with its stamp: the history's very row
+(PERP_BTC_USDC and PERP_HYPE_USDC of 2026-09-13); beside it stands the running estimate.
 10 requests per second and address; some addresses of data centres are refused with 403.
 """
 
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -58,6 +61,8 @@ class _Estimate(msgspec.Struct):
     symbol: str
     est_funding_rate: msgspec.Raw
     next_funding_time: int
+    last_funding_rate: msgspec.Raw = msgspec.Raw(b"null")
+    last_funding_rate_timestamp: int | None = None
 
 
 class _Future(msgspec.Struct):
@@ -138,6 +143,26 @@ def parse_history(body: bytes) -> list[RawSettlement]:
     ]
 
 
+def parse_newest(body: bytes) -> list[RawSettlement]:
+    """What settled last; a market that never settled has none."""
+    endpoint = "funding_rates"
+    rows = decode(body, _ESTIMATES, SPEC.name, endpoint).data.rows
+    return [
+        RawSettlement(
+            row.symbol,
+            row.last_funding_rate_timestamp,
+            digits(
+                row.last_funding_rate,
+                SPEC.name,
+                endpoint,
+                f"$.data.rows[{index}].last_funding_rate",
+            ),
+        )
+        for index, row in enumerate(rows)
+        if row.last_funding_rate_timestamp and bytes(row.last_funding_rate) != b"null"
+    ]
+
+
 def parse_estimates(info: bytes, rates: bytes, futures: bytes) -> list[Estimate]:
     """Running estimates of the active markets, each per its own funding period."""
     endpoint = "funding_rates"
@@ -190,6 +215,10 @@ class Orderly:
             return parse_history((yield _get("funding_rate_history", params)))
 
         return descending(page, window)
+
+    def newest(self, markets: Sequence[Market]) -> HistoryPlan:
+        """Of all markets, one call."""
+        return parse_newest((yield _get("funding_rates")))
 
     def estimates(self) -> EstimatesPlan:
         """Info for the periods, the rates, futures for prices and open interest."""

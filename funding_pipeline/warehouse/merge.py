@@ -100,7 +100,8 @@ def _merge_settlements(
         # Bounded by the batch's own span: what lies outside cannot be touched by it.
         connection.execute(
             """CREATE OR REPLACE TEMP TABLE batch AS
-            SELECT i.*, s.source AS held, CASE
+            SELECT i.*, s.source AS held,
+                s.mark_price IS NULL AND i.mark_price IS NOT NULL AS priced, CASE
                 WHEN s.market_id IS NULL THEN 'new'
                 WHEN o.market_id IS NOT NULL AND $by = 'exchange' THEN 'same'
                 WHEN s.rate <> i.rate THEN $by
@@ -125,13 +126,14 @@ def _merge_settlements(
         )
     fates = connection.execute(
         """SELECT fate, count(*), count(*) FILTER (NOT neighbour), count(*) FILTER (held = 'api'),
-                  count(*) FILTER (held = 'import' AND NOT neighbour)
+                  count(*) FILTER (held = 'import' AND NOT neighbour),
+                  count(*) FILTER (held = 'api' AND priced AND fate = 'same')
         FROM batch GROUP BY fate"""
     ).fetchall()
     total = {fate: rows for fate, rows, *_ in fates}
     asked = {fate: rows for fate, _, rows, *_ in fates}
     revised = (replaced_by, "reinterpreted")
-    sent = sum(rows for fate, _, _, rows, _ in fates if fate in revised)
+    sent = sum(rows for fate, _, _, rows, *_ in fates if fate in revised)
     if source == "import" and sent:
         raise ValueError(f"an import would change {sent} settlement(s) that the exchange sent")
     counts.new = total.get("new", 0)
@@ -139,8 +141,16 @@ def _merge_settlements(
     counts.unchanged = asked.get("same", 0) + asked.get("reweighted", 0)
     if total.keys() - {"new", "same"}:
         _revise(connection, load_id, now)
-    if source == "api" and any(imported for *_, imported in fates):
+    if source == "api" and any(imported for *_, imported, _ in fates):
         _confirm(connection, load_id, now)
+    if source == "api" and any(priced for *_, priced in fates):
+        # What told the settlement first knew no price of that moment; the history does.
+        connection.execute(
+            """UPDATE settlements SET mark_price = b.mark_price FROM batch b
+            WHERE b.held = 'api' AND b.priced AND b.fate = 'same'
+              AND settlements.market_id = b.market_id
+              AND settlements.funding_time = b.funding_time"""
+        )
     if counts.new:
         connection.execute(
             f"""INSERT INTO settlements BY NAME

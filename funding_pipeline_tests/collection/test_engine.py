@@ -11,9 +11,8 @@ import pytest
 
 from funding_pipeline.collection import load as load_module
 from funding_pipeline.collection.engine import collect_each
-from funding_pipeline.collection.load import Progress
 from funding_pipeline.collection.planning import Job
-from funding_pipeline.collection.report import LoadReport
+from funding_pipeline.collection.report import LoadReport, Progress
 from funding_pipeline.domain.records import Market, Window
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.exchanges.paging import Unproven

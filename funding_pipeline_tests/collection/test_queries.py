@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from funding_pipeline.collection.load import Load, Progress
+from funding_pipeline.collection.load import Load
 from funding_pipeline.collection.planning import CONTEXT_MS, Job, Unit, plan
 from funding_pipeline.collection.queries import SLICE_MS, Query, answers, queries
-from funding_pipeline.collection.report import LoadReport
+from funding_pipeline.collection.report import LoadReport, Progress
 from funding_pipeline.domain.errors import PageOverflowError, PermanentError
 from funding_pipeline.domain.grid import EARLIEST_MS, HOUR_MS
 from funding_pipeline.domain.records import Market, RawSettlement, Window

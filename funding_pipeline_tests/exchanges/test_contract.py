@@ -20,7 +20,7 @@ from funding_pipeline.domain.errors import ExchangeError, MalformedResponseError
 from funding_pipeline.domain.intervals import FixedInterval
 from funding_pipeline.domain.records import Window
 from funding_pipeline.domain.validate import validate
-from funding_pipeline.exchanges.base import Exchange, Request
+from funding_pipeline.exchanges.base import Exchange, Request, TellsNewest
 from funding_pipeline.exchanges.registry import EXCHANGES, select
 from funding_pipeline.sandbox.registry import EXCHANGES as SANDBOX
 from funding_pipeline.sandbox.wire import Reply
@@ -35,6 +35,9 @@ SETTLED = pytest.mark.parametrize("name", [n for n in EXCHANGES if SANDBOX[n].hi
 PAGED = pytest.mark.parametrize("name", [n for n in EXCHANGES if SANDBOX[n].history == "pages"])
 SAMPLED = pytest.mark.parametrize(
     "name", [n for n, e in EXCHANGES.items() if e.spec.samples_estimates]
+)
+NEWEST = pytest.mark.parametrize(
+    "name", [n for n, e in EXCHANGES.items() if isinstance(e, TellsNewest)]
 )
 GARBAGE = {
     "a page": b"<!DOCTYPE html><html></html>",
@@ -399,6 +402,23 @@ def test_estimates_are_of_the_live_markets(name: str) -> None:
     # in lots, sides or thousands.
     known = [e.open_interest_usd for e in estimates if e.open_interest_usd is not None]
     assert all(1e5 < value < 5e9 for value in known), sorted(known)[:3] + sorted(known)[-3:]
+
+
+@NEWEST
+def test_the_newest_settlement_is_the_history_s(name: str) -> None:
+    """Text, stamp and interval, digit by digit; of every market that is traded, in few requests."""
+    exchange, full = EXCHANGES[name], Listed(name, NOW, 12)
+    assert isinstance(exchange, TellsNewest)
+    markets = [m for m in drive(exchange.markets(), full)[0] if m.live]
+    newest, requests = drive(exchange.newest(markets), full)
+    assert len(requests) <= 1
+    told = {row.market: (row.time_ms, row.rate_text, row.interval_hours) for row in newest}
+    for market in markets:
+        plan = exchange.history(market, Window(NOW - 24 * HOUR, NOW))
+        last = max(drive(plan, full)[0], key=lambda row: row.time_ms)
+        assert told[market.market] == (last.time_ms, last.rate_text, last.interval_hours)
+        # The sandbox's running rate is the one of the next settlement, mostly another.
+        assert last.time_ms <= NOW
 
 
 @EACH

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from funding_pipeline.domain.errors import (
@@ -82,6 +83,26 @@ def test_recorded_estimates_are_forecasts(responses_dir: Path) -> None:
         b'"forecastFundingRate":"-0.00005592"', b'"forecastFundingRate":""'
     )
     assert list(parse_estimates(no_forecast_yet, {"30000001": "BTCUSDC"})) == []
+
+
+def test_recorded_newest_settlements_are_the_history_s(responses_dir: Path) -> None:
+    """Text, stamp and interval; the price of the minute is not the one of the settlement."""
+    body = recorded(responses_dir, "edgex/v2_latest_funding_rate_2026-09-13")
+    newest, requests = drive(Edgex().newest([BTC]), lambda _: body)
+    assert [dict(r.params) for r in requests] == [{"contractId": "30000001"}]
+    page = recorded(responses_dir, "edgex/v2_funding_rate_page_btc_2026-09-13")
+    assert newest == [msgspec.structs.replace(parse_history(page, "BTCUSDC")[0], mark_price=None)]
+    assert newest[0].rate_text == "-0.00005067", "neither forecast nor previous"
+
+
+@pytest.mark.parametrize(("contracts", "calls"), [(1, 1), (200, 1), (201, 2), (400, 2)])
+def test_as_few_calls_as_the_list_of_contracts_allows(contracts: int, calls: int) -> None:
+    listed = [
+        msgspec.structs.replace(BTC, market=f"M{n}", api_id=str(30_000_001 + n))
+        for n in range(contracts)
+    ]
+    empty = b'{"code":"SUCCESS","data":[]}'
+    assert len(drive(Edgex().newest(listed), lambda _: empty)[1]) == calls
 
 
 def test_recorded_metadata(responses_dir: Path) -> None:

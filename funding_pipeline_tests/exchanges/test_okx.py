@@ -19,7 +19,7 @@ from funding_pipeline.exchanges.okx import Okx, parse_estimates, parse_history, 
 from funding_pipeline.sandbox.market import DAY_MS, utc_ms
 from funding_pipeline_tests.exchanges.against_ccxt import assert_agreement
 from funding_pipeline_tests.exchanges.replayed import replay
-from funding_pipeline_tests.exchanges.spoken import recorded
+from funding_pipeline_tests.exchanges.spoken import drive, recorded
 
 REQUEST = Request(
     endpoint="funding-rate-history", path="/api/v5/public/funding-rate-history", params={}
@@ -105,6 +105,40 @@ def test_an_open_swap_without_currency_is_refused() -> None:
     with pytest.raises(MalformedResponseError) as caught:
         parse_markets(answer(swap("A-USDT-SWAP", "USDT"), swap("B-USDT-SWAP", "")), answer())
     assert caught.value.field == "$.data[1].settleCcy"
+
+
+def test_the_newest_settlements_come_with_the_list(responses_dir: Path) -> None:
+    """The history of the same minute had BTC-USDT-SWAP at 0.0000599316422609 too, and another
+    running rate."""
+    instruments = answer(swap("BTC-USDT-SWAP", "USDT"), swap("CHIP-USDT-SWAP", "USDT"))
+    markets = parse_markets(instruments, recorded(responses_dir, RUNNING))
+    newest, requests = drive(Okx().newest(markets), lambda _: b"")
+    assert requests == []
+    assert [(r.market, r.time_ms, r.rate_text, r.interval_hours) for r in newest] == [
+        ("BTC-USDT-SWAP", 1_789_142_400_000, "0.0000599316422609", None),  # 2026-09-11 16:00
+        ("CHIP-USDT-SWAP", 1_789_142_400_000, "0.0000500000000000", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"settState": "processing"},
+        {"settState": ""},
+        {"method": "next_period"},
+        {"prevFundingTime": ""},
+        {"prevFundingTime": "soon"},
+        {"settFundingRate": ""},
+    ],
+)
+def test_what_settles_now_or_may_not_be_what_was_charged_is_not_told(
+    responses_dir: Path, change: dict[str, str]
+) -> None:
+    running = msgspec.json.decode(recorded(responses_dir, RUNNING))
+    running["data"][0] |= change
+    instruments = answer(swap("BTC-USDT-SWAP", "USDT"), swap("CHIP-USDT-SWAP", "USDT"))
+    btc, chip = parse_markets(instruments, msgspec.json.encode(running))
+    assert (btc.newest, chip.newest is None) == (None, False)
 
 
 @pytest.mark.parametrize("following", ["5400000", "0", "-3600000"])

@@ -19,6 +19,7 @@ from funding_pipeline.exchanges.orderly import (
     parse_estimates,
     parse_history,
     parse_markets,
+    parse_newest,
 )
 from funding_pipeline_tests.exchanges.against_ccxt import assert_agreement
 from funding_pipeline_tests.exchanges.spoken import Spoken, drive, recorded
@@ -113,6 +114,30 @@ def test_history_keeps_the_numbers_own_digits() -> None:
     ]
     # The settlement after it says nothing about a row's own period.
     assert all(row.interval_hours is None for row in rows)
+
+
+def test_recorded_newest_settlements(responses_dir: Path) -> None:
+    """HISTORY is of the same minutes: the same stamp and number."""
+    rates = recorded(responses_dir, "orderly/funding_rates_2026-09-13")
+    newest, requests = drive(Orderly().newest([]), lambda _: rates)
+    assert [r.endpoint for r in requests] == ["funding_rates"]
+    found = {row.market: (row.time_ms, float(row.rate_text)) for row in newest}
+    assert len(found) == 8
+    assert found["PERP_BTC_USDC"] == (1_789_315_200_000, 0.00009988), "not the estimate, 0.0001"
+    assert found["PERP_EURUSD_USDC"] == (1_789_315_200_000, -0.00043126)
+    told = parse_history(HISTORY)[0]
+    assert found["PERP_HYPE_USDC"] == (told.time_ms, float(told.rate_text))
+
+
+def test_a_market_that_never_settled_has_no_newest() -> None:
+    row = b'{"symbol":"PERP_A_USDC","est_funding_rate":0.1,"next_funding_time":1%s}'
+    for more in (
+        b"",
+        b',"last_funding_rate":null,"last_funding_rate_timestamp":1789315200000',
+        b',"last_funding_rate":0.1,"last_funding_rate_timestamp":null',
+        b',"last_funding_rate":0,"last_funding_rate_timestamp":0',
+    ):
+        assert parse_newest(b'{"data":{"rows":[%s]}}' % (row % more)) == []
 
 
 def test_times_are_asked_for_in_milliseconds() -> None:

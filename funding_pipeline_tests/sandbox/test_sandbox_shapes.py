@@ -173,3 +173,21 @@ def test_numbers_are_written_as_the_exchanges_write_them(
 def test_plain_text_of_numbers(value: float, text: str) -> None:
     assert plain(value) == text
     assert pointed(value) == (text if "." in text else f"{text}.0")
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("okx/funding_rate_any_2026-09-11.json", "okx/api/v5/public/funding-rate?instId=ANY"),
+        ("orderly/funding_rates_2026-09-13.json", "orderly/v1/public/funding_rates"),
+        (
+            "edgex/v2_latest_funding_rate_2026-09-13.json",
+            "edgex/api/v2/public/funding/getLatestFundingRate?contractId=30000001,30000002",
+        ),
+    ],
+)
+def test_newest_settlements_of_all(url: str, responses_dir: Path, name: str, path: str) -> None:
+    ours, real = httpx.get(f"{url}/{path}").json()["data"], recorded(responses_dir, name)["data"]
+    same_shape(ours, real)
+    rows = real if isinstance(real, list) else real["rows"]
+    assert set((ours if isinstance(ours, list) else ours["rows"])[0]) == set(rows[0])
