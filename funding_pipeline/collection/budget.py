@@ -2,18 +2,21 @@
 
 Belongs here: waiting until a request may be sent. Does not: refusals by the exchange (client).
 
-A sliding log per exchange in SQLite, guarded by a file lock, keeps what every process has sent. Its
-windows are a little longer than the exchange's, because two requests may travel at different
-speed. A tick goes first: while one waits, backfills hold back, so that it gets the next share that
-falls free and nobody waits for a backfill to end. Of a window longer than a minute, in which that
-may take long, backfills leave a small share untouched.
+A sliding log per exchange in SQLite, guarded by a file lock, keeps what every process has sent, and
+since when each request surely counts: an answer that took longer than the fastest may have waited
+on its way, and the next request may not. A tick goes first: while one waits, backfills hold back,
+so that it gets the next share that falls free and nobody waits for a backfill to end. Of a window
+longer than a minute, in which that may take long, backfills leave a small share untouched.
 """
 
 import asyncio
+import math
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import Enum
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
@@ -22,8 +25,9 @@ from pyrate_limiter import Rate, RateItem, SQLiteBucket
 from funding_pipeline.exchanges.base import ExchangeSpec, RateLimit
 from funding_pipeline.settings import Settings
 
-_SLACK_SHARE = 0.03
-_SLACK_MAX_S = 0.5
+_SLACK_SHARE = 0.01
+_SLACK_MAX_S = 0.25
+_NOTED_MS = 5
 _TICK_WAITING_S = 0.75
 _POLL_S = 0.1
 _LONG_WINDOW_S = 60.0
@@ -40,8 +44,12 @@ class Priority(Enum):
 class Budget(Protocol):
     """Something that lets requests through at the allowed pace."""
 
-    async def acquire(self, weight: int, scopes: Collection[str] = ("",)) -> float:
-        """Wait until `weight` may be spent in these scopes; returns the seconds waited."""
+    def spend(
+        self, weight: int, scopes: Collection[str] = ("",)
+    ) -> AbstractAsyncContextManager[float]:
+        """Wait until `weight` may be spent in these scopes and give the seconds waited; the request
+        is sent, and its answer awaited, inside.
+        """
         ...
 
     def close(self) -> None: ...
@@ -50,8 +58,9 @@ class Budget(Protocol):
 class Unlimited:
     """No budget: for a sandbox that enforces no limits."""
 
-    async def acquire(self, weight: int, scopes: Collection[str] = ("",)) -> float:
-        return 0.0
+    @asynccontextmanager
+    async def spend(self, weight: int, scopes: Collection[str] = ("",)) -> AsyncIterator[float]:
+        yield 0.0
 
     def close(self) -> None:
         pass
@@ -73,18 +82,38 @@ class SharedBudget:
         self._priority = priority
         self._exchange = exchange
         self._turn = asyncio.Lock()
+        self._names = (f"{os.getpid()}.{id(self)}.{number}" for number in count())
+        self._fastest_s = math.inf
 
-    async def acquire(self, weight: int, scopes: Collection[str] = ("",)) -> float:
-        """Wait for `weight`. ValueError if it is more than the limit ever allows."""
-        started = time.monotonic()
+    @asynccontextmanager
+    async def spend(self, weight: int, scopes: Collection[str] = ("",)) -> AsyncIterator[float]:
+        """As promised. ValueError if it is more than the limit ever allows."""
+        asked, name = time.monotonic(), next(self._names)
+        buckets = [bucket for scope, bucket in self._buckets.items() if scope in scopes]
         async with self._turn:
-            for scope, bucket in self._buckets.items():
-                while scope in scopes:
-                    delay = self._try(bucket, weight)
-                    if delay is None:
-                        break
+            for bucket in buckets:
+                while (delay := self._try(bucket, name, weight)) is not None:
                     await asyncio.sleep(delay)
-        return time.monotonic() - started
+        granted = time.monotonic()
+        try:
+            yield granted - asked
+        finally:
+            took_s = time.monotonic() - granted
+            self._fastest_s = min(self._fastest_s, took_s)
+            self._postpone(buckets, name, took_s - self._fastest_s)
+
+    def _postpone(self, buckets: Sequence[SQLiteBucket], name: str, late_s: float) -> None:
+        """Let a request count from when it arrived at the latest."""
+        late_ms = math.ceil(late_s * 1000)
+        if late_ms < _NOTED_MS:
+            return
+        for bucket in buckets:
+            with bucket.lock:
+                bucket.conn.execute(
+                    "UPDATE requests SET item_timestamp = item_timestamp + ? WHERE name = ?",
+                    (late_ms, name),
+                )
+                bucket.conn.commit()
 
     def close(self) -> None:
         if self._priority is Priority.TICK:
@@ -93,11 +122,11 @@ class SharedBudget:
         for bucket in self._buckets.values():
             bucket.close()  # type: ignore[no-untyped-call]
 
-    def _try(self, bucket: SQLiteBucket, weight: int) -> float | None:
+    def _try(self, bucket: SQLiteBucket, name: str, weight: int) -> float | None:
         """None when granted, else the seconds until it is worth asking again."""
         if self._priority is Priority.BACKFILL and self._tick_waits():
             return _POLL_S
-        item = RateItem(self._exchange, int(time.time() * 1000), weight=weight)
+        item = RateItem(name, int(time.time() * 1000), weight=weight)
         if bucket.put(item):
             bucket.leak(item.timestamp)
             return None

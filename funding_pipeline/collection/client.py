@@ -99,12 +99,18 @@ class ExchangeClient:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _once(self, request: Request) -> bytes:
-        self.traffic.waited_s += await self._budget.acquire(request.weight, request.scopes)
-        self.traffic.requests += 1
-        self.traffic.weight += request.weight
-        name = self._exchange.spec.name
+        async with self._budget.spend(request.weight, request.scopes) as waited_s:
+            self.traffic.waited_s += waited_s
+            self.traffic.requests += 1
+            self.traffic.weight += request.weight
+            response = await self._response(request)
+        if refusal := self._refusal(request, response):
+            raise refusal
+        return response.content
+
+    async def _response(self, request: Request) -> httpx.Response:
         try:
-            response = await self._http.request(
+            return await self._http.request(
                 request.method,
                 self._origins[request.origin] + request.path,
                 params=dict(request.params) or None,
@@ -115,10 +121,8 @@ class ExchangeClient:
         except (httpx.TransportError, httpx.DecodingError) as error:
             detail = f"{type(error).__name__}: {str(error) or 'no answer'}"
             host = httpx.URL(self._origins[request.origin]).host
+            name = self._exchange.spec.name
             raise TransientError(name, request.endpoint, f"{host}: {detail}") from error
-        if refusal := self._refusal(request, response):
-            raise refusal
-        return response.content
 
     def _headers(self, request: Request) -> dict[str, str]:
         content = {} if request.body is None else {"Content-Type": "application/json"}

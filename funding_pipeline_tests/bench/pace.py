@@ -1,7 +1,7 @@
 """How near the pace of a backfill comes to what an exchange's published limit allows.
 
 Thirty days of every exchange, against the sandbox that enforces the published limits on sliding
-windows and answers after 50 to 150 ms, on a simulated clock: what is measured is waiting, and
+windows and answers after 80 to 110 ms, on a simulated clock: what is measured is waiting, and
 neither this machine's speed nor its load.
 
 The floor is an ideal client's: the same requests in the same order, without latency, each at the
@@ -14,8 +14,8 @@ import random
 import tempfile
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,7 +43,7 @@ from funding_pipeline.warehouse.database import Database
 from funding_pipeline_tests.bench.virtual_time import VirtualLoop
 
 NOW_MS = 1_780_000_000_000 // HOUR_MS * HOUR_MS + 20 * 60_000
-_LATENCY_S = (0.06, 0.12)
+_LATENCY_S = (0.08, 0.11)
 
 
 @dataclass(slots=True)
@@ -217,12 +217,15 @@ def _simulated(
     loop: VirtualLoop, transport: httpx.AsyncBaseTransport, pace: Pace
 ) -> Iterator[None]:
     """The engine on this loop's clock and this network, its budget counting what it grants."""
-    acquire, run = SharedBudget.acquire, ExchangeClient.run
+    spend, run = SharedBudget.spend, ExchangeClient.run
 
-    async def counting(self: SharedBudget, weight: int, scopes: Collection[str] = ("",)) -> float:
-        waited = await acquire(self, weight, scopes)
-        pace.granted.append((weight, frozenset(scopes)))
-        return waited
+    @asynccontextmanager
+    async def counting(
+        self: SharedBudget, weight: int, scopes: Collection[str] = ("",)
+    ) -> AsyncIterator[float]:
+        async with spend(self, weight, scopes) as waited_s:
+            pace.granted.append((weight, frozenset(scopes)))
+            yield waited_s
 
     async def first(self: ExchangeClient, plan: Any, *more: Any) -> Any:
         """The market list comes first, by itself."""
@@ -235,7 +238,7 @@ def _simulated(
     with (
         mock.patch("funding_pipeline.collection.budget.time", clock),
         mock.patch(client, lambda *_: httpx.AsyncClient(transport=transport)),
-        mock.patch.object(SharedBudget, "acquire", counting),
+        mock.patch.object(SharedBudget, "spend", counting),
         mock.patch.object(ExchangeClient, "run", first),
     ):
         yield

@@ -1,6 +1,7 @@
 """Hand-written stand-ins for exchange, budget and network."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -74,9 +75,10 @@ class CountingBudget:
         self.closed = False
         self._waited_s = waited_s
 
-    async def acquire(self, weight: int, scopes: Collection[str] = ("",)) -> float:
+    @asynccontextmanager
+    async def spend(self, weight: int, scopes: Collection[str] = ("",)) -> AsyncIterator[float]:
         self.weights.append(weight)
-        return self._waited_s
+        yield self._waited_s
 
     def close(self) -> None:
         self.closed = True

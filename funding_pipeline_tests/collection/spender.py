@@ -20,8 +20,8 @@ async def spend(
     print("ready", flush=True)
     sent = 0
     while count == "forever" or sent < int(count):
-        await budget.acquire(int(weight))
-        print(f"{time.time():.6f}", flush=True)
+        async with budget.spend(int(weight)):
+            print(f"{time.time():.6f}", flush=True)
         sent += 1
     budget.close()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from funding_pipeline.collection.budget import Priority, SharedBudget, Unlimited
+from funding_pipeline.collection.budget import Budget, Priority, SharedBudget, Unlimited
 from funding_pipeline.exchanges.base import RateLimit
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -58,9 +58,14 @@ def most_in_any_window(sent: list[float], seconds: float) -> int:
 
 def acquire(budget: SharedBudget, weight: int, times_: int = 1) -> float:
     async def run() -> float:
-        return sum([await budget.acquire(weight) for _ in range(times_)])
+        return sum([await spent(budget, weight) for _ in range(times_)])
 
     return asyncio.run(run())
+
+
+async def spent(budget: Budget, weight: int) -> float:
+    async with budget.spend(weight) as waited_s:
+        return waited_s
 
 
 @contextmanager
@@ -191,7 +196,7 @@ def test_backfills_go_on_when_the_tick_is_done(tmp_path: Path) -> None:
 def test_unlimited_never_waits() -> None:
     async def run() -> float:
         budget = Unlimited()
-        waited = sum([await budget.acquire(10**9) for _ in range(100)])
+        waited = sum([await spent(budget, 10**9) for _ in range(100)])
         budget.close()
         return waited
 
