@@ -27,8 +27,8 @@ def failing() -> Database:
     database = Database(Settings())
     with database.open() as connection:
         connection.execute(
-            """INSERT INTO collector_status VALUES
-            ('bybit', 'failing', now(), NULL, 'unreachable', now(), 1, 0)"""
+            """INSERT INTO base.collectors VALUES
+            ('bybit', 'failed', 'refused', now(), NULL, 'unreachable', now(), 1, 0)"""
         )
     return database
 

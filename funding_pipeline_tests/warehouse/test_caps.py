@@ -17,7 +17,7 @@ from funding_pipeline_tests.warehouse.world import (
     time_of,
 )
 
-HISTORY = {"AAA": [sent(h, "0.01" if h % 24 else "0.02") for h in range(8, 24 * 10, 8)]}
+HISTORY = {"AAA": [sent(h, "0.0107" if h % 24 else "0.02") for h in range(8, 24 * 10, 8)]}
 
 
 def day(database: Database, number: int, caps: Sequence[float | None]) -> None:
@@ -49,10 +49,10 @@ def rebuilt(database: Database) -> list[Any]:
 
 
 def test_a_new_cap_leaves_the_days_before_it(database: Database) -> None:
-    day(database, 1, (0.01, -0.01))
+    day(database, 1, (0.0107, -0.01))
     day(database, 2, (0.02, -0.01))
     day(database, 3, (0.02, -0.01))
-    # Two of three settlements at 0.01; the list that told of 0.02 came after the second midnight.
+    # Two of three settlements at 0.0107; the list that told of 0.02 came after the second midnight.
     assert pinned(database) == [2, 2, 1]
     assert rebuilt(database) == [2, 2, 1]
 
@@ -61,22 +61,22 @@ def test_the_first_declaration_holds_for_what_went_before(database: Database) ->
     for number in range(1, 6):  # more days than a new one makes dirty around it
         day(database, number, (None, None))
     assert pinned(database) == [None] * 5
-    day(database, 6, (0.01, None))
+    day(database, 6, (0.0107, None))
     assert pinned(database) == [2] * 6
     assert rebuilt(database) == [2] * 6
 
 
 def test_a_cap_that_is_not_told_stands(database: Database) -> None:
-    day(database, 1, (0.01, None))
+    day(database, 1, (0.0107, None))
     day(database, 2, (None, None))
-    day(database, 3, (0.01, None))
+    day(database, 3, (0.0107, None))
     assert pinned(database) == [2, 2, 2]
     with database.open() as connection:
         assert rows(connection, "SELECT count(*) FROM base.rate_caps") == [(1,)]
 
 
 def test_a_cap_that_changes_back_is_seen_again(database: Database) -> None:
-    for number, cap in enumerate((0.01, 0.02, 0.01, 0.01), start=1):
+    for number, cap in enumerate((0.0107, 0.02, 0.0107, 0.0107), start=1):
         day(database, number, (cap, None))
     assert pinned(database) == [2, 2, 1, 2]
     assert rebuilt(database) == [2, 2, 1, 2]

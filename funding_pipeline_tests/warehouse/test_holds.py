@@ -38,6 +38,10 @@ ALLOWED = {
     "quarantine",
     "spread_exclusions",
     "fees",
+    "freshness",
+    "exchange_freshness",
+    "breakers",
+    "alerts",
 }
 EXCHANGE_COLUMNS = (
     "exchange",
