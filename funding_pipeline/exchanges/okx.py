@@ -5,8 +5,9 @@ Source: okx.com/docs-v5 (public data), recorded responses of 2026-09.
 Settled history: newest first, `before` and `after` exclude the stamps they name, at most 100 rows
 (the documentation has said 400 since; 100 are asked for). It is kept for about three months.
 `realizedRate` is what was charged; `fundingRate`, which was announced, may differ and is not used.
-Rates are fractions per interval; stamps are exact settlement times in ms, as text. The interval is
-the step from `fundingTime`, the upcoming settlement, to `nextFundingTime`, and only as of now.
+Rates are fractions per interval; stamps are exact settlement times in ms, as text. The interval
+that the upcoming settlement pays is the step from `prevFundingTime` to `fundingTime`; where that is
+no funding interval, after a halt or before the first one, the step to `nextFundingTime`.
 `funding-rate?instId=ANY` also lists dated futures with funding (XPERP): whatever is no `-SWAP` is
 left out, and so are instruments before their opening and for tests, which lack most fields. The
 same row tells what settled last: `settFundingRate` at `prevFundingTime`, digit by digit what the
@@ -27,6 +28,7 @@ import msgspec
 
 from funding_pipeline.domain.errors import ExchangeError, MalformedResponseError
 from funding_pipeline.domain.grid import HOUR_MS
+from funding_pipeline.domain.intervals import ALLOWED_HOURS
 from funding_pipeline.domain.rates import RateUnit
 from funding_pipeline.domain.records import Estimate, Market, RawSettlement, Window
 from funding_pipeline.domain.symbols import unify
@@ -56,6 +58,7 @@ SPEC = ExchangeSpec(
 )
 
 _SWAP = "-SWAP"
+_STEPS_MS = {hours * HOUR_MS for hours in ALLOWED_HOURS}
 _NOT_YET = {"preopen", "test"}
 _ASSET_CLASSES = {"1": "crypto", "3": "equity", "4": "commodity", "5": "fx"}
 
@@ -135,7 +138,9 @@ def _running(body: bytes) -> list[tuple[_Running, int, int, str]]:
         path = f"$.data[{index}]"
         upcoming = int(number(row.fundingTime, SPEC.name, endpoint, f"{path}.fundingTime"))
         field = f"{path}.nextFundingTime"
-        step = int(number(row.nextFundingTime, SPEC.name, endpoint, field)) - upcoming
+        following = int(number(row.nextFundingTime, SPEC.name, endpoint, field)) - upcoming
+        paid = upcoming - int(optional_number(row.prevFundingTime) or 0)
+        step = paid if paid in _STEPS_MS else following
         if step <= 0 or step % HOUR_MS:
             detail = f"{row.instId}: {step} ms is no whole number of hours"
             raise MalformedResponseError(SPEC.name, endpoint, detail, field)

@@ -16,7 +16,7 @@ from funding_pipeline.domain.rates import apr
 from funding_pipeline.domain.records import Market, Window
 from funding_pipeline.exchanges.base import Request
 from funding_pipeline.exchanges.okx import Okx, parse_estimates, parse_history, parse_markets
-from funding_pipeline.sandbox.market import DAY_MS, utc_ms
+from funding_pipeline.sandbox.market import DAY_MS, HOUR_MS, utc_ms
 from funding_pipeline_tests.exchanges.against_ccxt import assert_agreement
 from funding_pipeline_tests.exchanges.replayed import replay
 from funding_pipeline_tests.exchanges.spoken import drive, recorded
@@ -191,3 +191,27 @@ def test_ccxt_agrees() -> None:
         ["BTC/USDT:USDT", "ARB/USDT:USDT", "BTC/USD:BTC"],
         fetchMarkets={"types": ["swap"]},
     )
+
+
+@pytest.mark.parametrize(
+    ("previous", "following", "hours"),
+    [
+        (-8, 4, 8),  # the last settlement of 8 h, every 4 h from then on
+        (-4, 8, 4),
+        (-752, 8, 8),  # a halt
+        (None, 8, 8),  # the first settlement of all
+    ],
+)
+def test_the_interval_is_what_the_upcoming_settlement_pays(
+    previous: int | None, following: int, hours: int
+) -> None:
+    upcoming = 1_789_171_200_000
+    row = {
+        "instId": "BTC-USDT-SWAP",
+        "fundingRate": "0.0001",
+        "fundingTime": str(upcoming),
+        "nextFundingTime": str(upcoming + following * HOUR_MS),
+        "prevFundingTime": "" if previous is None else str(upcoming + previous * HOUR_MS),
+    }
+    (found,) = parse_estimates(answer(row), answer(), answer(), answer())
+    assert found.interval_hours == hours
