@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := data/demo
 
-.PHONY: setup start demo test test-duckdb-1 faults mutations false-alarms lint
+.PHONY: setup start demo test test-duckdb-1 faults mutations false-alarms bench lint
 
 setup: .venv/.done .env
 
@@ -44,6 +44,10 @@ mutations: setup
 false-alarms: setup
 	$(BIN)/python -m funding_pipeline_tests.domain.row_check_alarms
 	$(BIN)/python -m funding_pipeline_tests.end_to_end.mutation_table --false-alarms
+
+# Speed, size and memory beside their targets; writes docs/benchmarks.md.
+bench: setup
+	$(BIN)/python -m funding_pipeline_tests.bench
 
 # The same tests on the older DuckDB that is supported.
 test-duckdb-1:

@@ -1,0 +1,171 @@
+"""`make bench`: every figure beside its target, and docs/benchmarks.md of it.
+
+Run: python -m funding_pipeline_tests.bench [PART]...      parts: pace, floor, start-up, long
+
+Belongs here: which figures there are, the table, the exit code: 1 where a target is missed. Does
+not: measuring.
+"""
+
+import importlib.metadata
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from funding_pipeline.exchanges.registry import EXCHANGES
+from funding_pipeline_tests.bench.figures import Figure
+
+_PROJECT = Path(__file__).resolve().parents[2]
+_SHARED = _PROJECT.parent / "shared"
+_PAGE = _PROJECT / "docs" / "benchmarks.md"
+_SHORT_WAIT_S = 10.0
+# On this clock a minute of them takes a minute: their counterparts build large answers.
+_FEWER_MARKETS = {"kraken": 40, "bitfinex": 20, "paradex": 30}
+
+
+def pace_figures() -> Iterator[Figure]:
+    """Thirty days of every exchange that has a history, with an hourly run in the middle."""
+    from funding_pipeline_tests.bench.pace import measure
+
+    names = [name for name, e in EXCHANGES.items() if e.spec.kind == "settled"]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        waiting = {
+            (name, tick): pool.submit(
+                partial(measure, name, markets=_FEWER_MARKETS.get(name), tick=tick)
+            )
+            for name in names
+            for tick in (False, True)
+        }
+        done = {key: future.result() for key, future in waiting.items()}
+    refused = {f"{p.exchange} {p.refusals}" for p in done.values() if p.refusals}
+    incomplete = [p.exchange for p in done.values() if p.outcome != "complete"]
+    if incomplete:
+        raise AssertionError(f"incomplete: {incomplete}")
+    yield Figure(
+        "refusals (429) of all backfills", float(len(refused)), 0.0, "", ", ".join(refused)
+    )
+    for tick in (False, True):
+        paced = [p for (_, t), p in done.items() if t is tick and p.floor_s >= _SHORT_WAIT_S]
+        worst = max(paced, key=lambda p: p.ratio)
+        told = ", ".join(
+            f"{p.exchange} {p.ratio:.3f}" for p in sorted(paced, key=lambda p: -p.ratio)
+        )
+        how = ", an hourly run in its middle" if tick else ""
+        yield Figure(
+            f"backfill of 30 days ÷ ideal client{how}",
+            slowest[0].ratio,
+            1.05,
+            "",
+            f"worst of {told}",
+        )
+    alone = [p for (_, tick), p in done.items() if not tick]
+    wasteful = sorted(alone, key=lambda p: -p.thrift)
+    yield Figure(
+        "history requests ÷ cheapest exact plan",
+        wasteful[0].thrift,
+        1.02,
+        "",
+        ", ".join(f"{p.exchange} {p.thrift:.3f}" for p in wasteful[:8]) + ", all others less",
+    )
+
+
+def floor_figures() -> Iterator[Figure]:
+    """A month without limits."""
+    from funding_pipeline_tests.bench import floor
+
+    recorded = _SHARED / "recorded"
+    yield from floor.floor_figures(recorded if recorded.is_dir() else None)
+
+
+def start_up_figures() -> Iterator[Figure]:
+    """On a published database of a few markets."""
+    from funding_pipeline_tests.bench.start_up import filled, start_up_figures
+
+    with tempfile.TemporaryDirectory() as folder:
+        filled(Path(folder))
+        yield from start_up_figures(Path(folder))
+
+
+def long_figures() -> Iterator[Figure]:
+    """Three years of 4,000 markets, and thirty days of the same."""
+    from funding_pipeline_tests.bench import long_history, queries, sizes, ticks
+
+    with tempfile.TemporaryDirectory() as folder:
+        place, now_ms = Path(folder), time.time_ns() // 1_000_000
+        histories = {}
+        for name, days in (("long", long_history.YEARS_DAYS), ("short", 30)):
+            histories[name] = long_history.fill(place / name, days=days, now_ms=now_ms)
+            long_history.complete(histories[name])
+        long = histories["long"]
+        yield from queries.query_figures(long)
+        yield from sizes.size_figures(long, place / "sizes")
+        # The first hour publishes a copy of the whole file; from then on what changed.
+        for history in histories.values():
+            ticks.hour(history)
+        yield from ticks.tick_figures(long, histories["short"])
+
+
+PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
+    "start-up": start_up_figures,
+    "floor": floor_figures,
+    "pace": pace_figures,
+    "long": long_figures,
+}
+
+
+def main(chosen: Sequence[str]) -> int:
+    """Measure the chosen parts, or all; 1 where a target is missed."""
+    started, figures = time.monotonic(), []
+    for part in chosen or PARTS:
+        for figure in PARTS[part]():
+            figures.append(figure)
+            print(_line(figure), flush=True)
+    page = _page(figures, time.monotonic() - started)
+    if not chosen:
+        _PAGE.write_text(page, "utf-8")
+    return int(not all(figure.met for figure in figures))
+
+
+def _line(figure: Figure) -> str:
+    target = "" if figure.target is None else f" (at most {figure.target:g})"
+    verdict = "" if figure.met else "  MISSED"
+    return f"{figure.name}: {figure.measured:.4g} {figure.unit}{target}{verdict}"
+
+
+def _page(figures: Sequence[Figure], seconds: float) -> str:
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}"
+        for name in ("dagster", "duckdb", "polars", "httpx", "ccxt")
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    rows = "\n".join(
+        f"| {f.name} | {'' if f.target is None else f'{f.target:g}'} | {f.measured:.4g} {f.unit} | "
+        f"{'yes' if f.met else '**no**'} | {f.note} |"
+        for f in figures
+    )
+    return f"""# Benchmarks
+
+Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}, in {seconds / 60:.0f} minutes.
+
+{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, Python \
+{platform.python_version()}, {versions}.
+
+No network: exchanges are stood in for by the local sandbox, in their wire formats. Pace is
+measured on a simulated clock (`bench/pace.py` says how), start-up and ticks in CPU seconds of whole
+processes.
+
+| figure | at most | measured | met | |
+|---|---|---|---|---|
+{rows}
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
