@@ -93,12 +93,17 @@ def implausible(
     series = dict(before) | {slot: row.rate for slot, row in own.items()}
     failed: list[Quarantined] = []
     previous, run, since = None, 0, 0
+    unbounded = not caps and delisted_ms is None
     for slot in sorted(series):
         rate = series[slot]
-        run, since = (run + 1, since) if rate == previous else (1, slot)
-        previous = rate
+        if rate == previous:
+            run += 1
+        else:
+            run, since, previous = 1, slot, rate
+            if unbounded:
+                continue
         row = own.get(slot)
-        if row is not None and (run > 1 or caps or delisted_ms is not None):
+        if row is not None:
             reason = _reason(row, run, slot - since, caps, delisted_ms)
             if reason is not None:
                 failed.append(Quarantined(row.raw, reason))

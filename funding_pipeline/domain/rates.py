@@ -8,6 +8,7 @@ import math
 import re
 from enum import Enum
 from fractions import Fraction
+from functools import lru_cache
 
 HOURS_PER_YEAR = 8760
 
@@ -35,12 +36,12 @@ def fraction(
     exact value. An annual fraction needs `interval_hours`. Raises ValueError on anything that is
     no finite decimal number.
     """
+    if unit is RateUnit.FRACTION:
+        return _plain(text)
     match = _DECIMAL.fullmatch(text)
     if match is None:
         raise ValueError(f"no decimal number: {text!r}")
-    if unit is RateUnit.FRACTION:
-        value = float(text)
-    elif unit is RateUnit.ANNUAL_FRACTION:
+    if unit is RateUnit.ANNUAL_FRACTION:
         if interval_hours is None:
             raise ValueError(f"an annual rate without its interval: {text!r}")
         try:
@@ -49,6 +50,17 @@ def fraction(
             value = math.inf
     else:
         value = float(_shifted(match, _PLACES[unit]))
+    if not math.isfinite(value):
+        raise ValueError(f"not finite: {text!r}")
+    return value
+
+
+@lru_cache(maxsize=50_000)
+def _plain(text: str) -> float:
+    """Kept, since some rates come again and again: the interest alone is half of all rows."""
+    if _DECIMAL.fullmatch(text) is None:
+        raise ValueError(f"no decimal number: {text!r}")
+    value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"not finite: {text!r}")
     return value

@@ -53,10 +53,8 @@ def pace_figures() -> Iterator[Figure]:
     )
     for tick in (False, True):
         paced = [p for (_, t), p in done.items() if t is tick and p.floor_s >= _SHORT_WAIT_S]
-        worst = max(paced, key=lambda p: p.ratio)
-        told = ", ".join(
-            f"{p.exchange} {p.ratio:.3f}" for p in sorted(paced, key=lambda p: -p.ratio)
-        )
+        slowest = sorted(paced, key=lambda p: -p.ratio)
+        told = ", ".join(f"{p.exchange} {p.ratio:.3f}" for p in slowest)
         how = ", an hourly run in its middle" if tick else ""
         yield Figure(
             f"backfill of 30 days ÷ ideal client{how}",
