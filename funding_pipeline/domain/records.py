@@ -55,7 +55,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     interval_hours: int | None = None
     rate_cap: float | None = None
     rate_floor: float | None = None
-    newest: RawSettlement | None = None
+    newest: RawSettlement | msgspec.UnsetType = msgspec.UNSET  # leaves no trace in an export
 
 
 class Slotted(msgspec.Struct, frozen=True, gc=False):

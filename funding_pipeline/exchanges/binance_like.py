@@ -219,6 +219,7 @@ class BinanceLike:
 
     def history(self, market: Market | None, window: Window) -> HistoryPlan:
         """Settlements of one market, or of all at once."""
+        assert market is not None or self.spec.history_of_all, "a symbol is mandatory"
 
         def page(rest: Window) -> PagePlan:
             params: dict[str, str | int] = {

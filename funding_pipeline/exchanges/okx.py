@@ -184,7 +184,7 @@ def parse_markets(instruments: bytes, running: bytes) -> list[Market]:
                 interval_hours=hours,
                 rate_cap=optional_number(rate.maxFundingRate) if rate else None,
                 rate_floor=optional_number(rate.minFundingRate) if rate else None,
-                newest=_newest(rate) if rate else None,
+                newest=(rate and _newest(rate)) or msgspec.UNSET,
             )
         )
     return markets

@@ -210,7 +210,8 @@ def _revise(connection: duckdb.DuckDBPyConnection, load_id: int, now: datetime) 
     )
     connection.execute(
         """INSERT INTO events
-        SELECT ?, CASE b.fate WHEN 'exchange' THEN 'revised' ELSE b.fate END,
+        SELECT ?, CASE b.fate WHEN 'exchange' THEN 'revised' WHEN 'released' THEN 'released'
+                    ELSE 'reinterpreted' END,
                m.exchange, m.market,
                count(*) || ' settlement(s), ' || min(b.funding_time) || ' .. '
                || max(b.funding_time), ?

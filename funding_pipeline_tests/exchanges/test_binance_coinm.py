@@ -78,10 +78,15 @@ def test_requests_are_of_its_own_path_and_count_in_one_limit() -> None:
 
 
 def test_a_missing_symbol_is_refused() -> None:
-    """The reference wants one; then the engine asks market by market."""
-    request = next(BinanceCoinM().history(None, WINDOW))
-    reply = Listed("binance_coinm", NOW).reply(request)
-    error = BinanceCoinM().refusal(request, reply.status, msgspec.json.encode(reply.payload))
+    """The reference wants one, so that markets are asked one by one."""
+    assert not SPEC.history_of_all
+    exchange, full = BinanceCoinM(), Listed("binance_coinm", NOW)
+    markets, _ = drive(exchange.markets(), full)
+    request = next(exchange.history(markets[0], WINDOW))
+    params = {name: value for name, value in request.params.items() if name != "symbol"}
+    bare = msgspec.structs.replace(request, params=params)
+    reply = full.reply(bare)
+    error = exchange.refusal(bare, reply.status, msgspec.json.encode(reply.payload))
     assert type(error) is PermanentError
     assert "code -1102: Mandatory parameter 'symbol' was not sent" in str(error)
 
