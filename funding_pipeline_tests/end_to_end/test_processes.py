@@ -25,7 +25,7 @@ from funding_pipeline_tests.end_to_end.support import (
 pytestmark = pytest.mark.slow
 
 # Every history answer takes a little, as on a real network, so that there is a middle to kill in.
-SLOW_HISTORY = b"""[{"kind": "timeout", "endpoint": "funding/history", "seconds": 0.1}]"""
+SLOW_HISTORY = b"""[{"kind": "timeout", "endpoint": "funding/history", "seconds": 0.3}]"""
 
 
 def test_two_processes_write_while_three_read_without_an_error(
