@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import duckdb
 
 from funding_pipeline.alerts.decide import Finding, Severity
-from funding_pipeline.warehouse.freshness import exchange_freshness
+from funding_pipeline.warehouse.freshness import FRESH, exchange_freshness
 from funding_pipeline.warehouse.holds import held
 
 # A failed run counts until it succeeded since, or for so long: the next ticks tell by themselves.
@@ -173,7 +173,8 @@ def _failing_checks(
     rows = connection.execute(
         # What the check `fresh` says of a late exchange, `_stale` says with more words.
         """SELECT asset, name, detail, severity FROM base.failing_checks
-        WHERE name <> 'fresh' OR severity = 'warning' ORDER BY asset, name"""
+        WHERE name <> ? OR severity = 'warning' ORDER BY asset, name""",
+        [FRESH],
     ).fetchall()
     for asset, name, detail, severity in rows:
         of_exchange = asset in exchanges

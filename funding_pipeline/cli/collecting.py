@@ -10,6 +10,13 @@ from pathlib import Path
 import click
 
 DAY = click.DateTime(["%Y-%m-%d"])
+_EXCHANGES = click.option(
+    "--exchange",
+    "exchanges",
+    multiple=True,
+    metavar="NAME",
+    help="Only this exchange; may be repeated.  [default: $FUNDING_EXCHANGES, else all]",
+)
 
 
 @click.command()
@@ -20,13 +27,7 @@ DAY = click.DateTime(["%Y-%m-%d"])
 )
 @click.option("--from", "first", type=DAY, metavar="DATE", help="First day, YYYY-MM-DD.")
 @click.option("--to", "last", type=DAY, metavar="DATE", help="Last day, included. [default: today]")
-@click.option(
-    "--exchange",
-    "exchanges",
-    multiple=True,
-    metavar="NAME",
-    help="Only this exchange; may be repeated.  [default: $FUNDING_EXCHANGES, else all]",
-)
+@_EXCHANGES
 @click.option(
     "--market",
     "markets",
@@ -70,13 +71,7 @@ def backfill(
 
 
 @click.command()
-@click.option(
-    "--exchange",
-    "exchanges",
-    multiple=True,
-    metavar="NAME",
-    help="Only this exchange; may be repeated.  [default: $FUNDING_EXCHANGES, else all]",
-)
+@_EXCHANGES
 @click.option(
     "--retry-given-up", is_flag=True, help="Ask also for what was given up after empty answers."
 )

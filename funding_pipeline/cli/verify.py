@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import click
 
 from funding_pipeline.cli.text import interval_words, table
-from funding_pipeline.collection.access import http_client, origins
+from funding_pipeline.collection.access import http_client, origins, tls_context
 from funding_pipeline.collection.budget import Priority, budget_of
 from funding_pipeline.collection.client import ExchangeClient
 from funding_pipeline.domain.errors import ExchangeError
@@ -77,7 +77,7 @@ async def _ask(exchange: Exchange, wanted: str | None, settings: Settings, now_m
     found = Findings()
     budget = budget_of(exchange.spec, settings, Priority.TICK)
     started = time.monotonic()
-    async with http_client(exchange, settings) as http:
+    async with http_client(exchange, settings, tls_context(settings)) as http:
         client = ExchangeClient(http, exchange, budget, origins(exchange, settings))
         try:
             await _ask_each(exchange, client, wanted, now_ms, found)

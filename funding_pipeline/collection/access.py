@@ -25,17 +25,22 @@ def origins(exchange: Exchange, settings: Settings) -> dict[str, str]:
     return {name: f"{base}/{name}" if name else base for name in spec.origins}
 
 
+def tls_context(settings: Settings) -> ssl.SSLContext | bool:
+    """What clients trust; False for the sandbox, which speaks plain HTTP. Making it takes longer
+    than a client does: share it.
+    """
+    return settings.sandbox_url is None and httpx.create_ssl_context()
+
+
 def http_client(
-    exchange: Exchange, settings: Settings, tls: ssl.SSLContext | None = None
+    exchange: Exchange, settings: Settings, tls: ssl.SSLContext | bool
 ) -> httpx.AsyncClient:
     """A client that goes through the exchange's own proxy, or through the environment's; straight
-    to the sandbox, without TLS. Making the TLS context takes longer than the client: share it.
+    to the sandbox. `tls`: of `tls_context`, for all clients together.
     """
     sandboxed = settings.sandbox_url is not None
-    if tls is None and not sandboxed:
-        tls = httpx.create_ssl_context()
     return httpx.AsyncClient(
-        verify=tls or False,
+        verify=tls,
         proxy=None if sandboxed else settings.of_exchange("PROXY").get(exchange.spec.name),
         trust_env=not sandboxed,
         headers={"User-Agent": USER_AGENT},

@@ -27,7 +27,7 @@ from funding_pipeline.settings import Settings
 
 _SLACK_SHARE = 0.01
 _SLACK_MAX_S = 0.25
-_NOTED_MS = 5
+_NOTED_S = 0.005
 _TICK_WAITING_S = 0.75
 _POLL_S = 0.1
 _LONG_WINDOW_S = 60.0
@@ -94,19 +94,19 @@ class SharedBudget:
             for bucket in buckets:
                 while (delay := self._try(bucket, name, weight)) is not None:
                     await asyncio.sleep(delay)
-        granted = time.monotonic()
+        granted, fastest_s = time.monotonic(), self._fastest_s
         try:
             yield granted - asked
+            # Of answers alone: a refused connection or an interruption is no measure of the way.
+            self._fastest_s = fastest_s = min(self._fastest_s, time.monotonic() - granted)
         finally:
-            took_s = time.monotonic() - granted
-            self._fastest_s = min(self._fastest_s, took_s)
-            self._postpone(buckets, name, took_s - self._fastest_s)
+            self._postpone(buckets, name, time.monotonic() - granted - fastest_s)
 
     def _postpone(self, buckets: Sequence[SQLiteBucket], name: str, late_s: float) -> None:
         """Let a request count from when it arrived at the latest."""
-        late_ms = math.ceil(late_s * 1000)
-        if late_ms < _NOTED_MS:
+        if late_s < _NOTED_S:
             return
+        late_ms = math.ceil(late_s * 1000)
         for bucket in buckets:
             with bucket.lock:
                 bucket.conn.execute(

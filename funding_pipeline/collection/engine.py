@@ -7,9 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import AsyncExitStack
 
-import httpx
-
-from funding_pipeline.collection.access import http_client
+from funding_pipeline.collection.access import http_client, tls_context
 from funding_pipeline.collection.load import Load
 from funding_pipeline.collection.planning import Job
 from funding_pipeline.collection.report import LoadReport, Progress
@@ -41,7 +39,7 @@ async def collect(
     for name, permit in permitted.items():
         if permit.refused:
             yield LoadReport(name, job.window, outcome="skipped", error=permit.refused)
-    tls = None if settings.sandbox_url else httpx.create_ssl_context()
+    tls = tls_context(settings)
     async with AsyncExitStack() as stack:
         tasks = []
         for name, exchange in chosen.items():

@@ -11,9 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import httpx
-
-from funding_pipeline.collection.access import http_client, origins
+from funding_pipeline.collection.access import http_client, origins, tls_context
 from funding_pipeline.collection.budget import Priority, budget_of
 from funding_pipeline.collection.client import ExchangeClient
 from funding_pipeline.domain.errors import ExchangeError
@@ -58,7 +56,7 @@ def sample_estimates(
     sampled = [exchange for exchange in exchanges if exchange.spec.samples_estimates]
 
     async def all_of_them() -> list[SampleReport]:
-        tls = httpx.create_ssl_context()
+        tls = tls_context(settings)
         tasks = [
             _sample(exchange, settings, database, tls)
             for exchange in sampled
@@ -76,7 +74,7 @@ def sample_estimates(
 
 
 async def _sample(
-    exchange: Exchange, settings: Settings, database: Database, tls: ssl.SSLContext
+    exchange: Exchange, settings: Settings, database: Database, tls: ssl.SSLContext | bool
 ) -> SampleReport:
     name = exchange.spec.name
     started = time.monotonic()

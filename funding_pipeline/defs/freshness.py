@@ -19,9 +19,8 @@ import dagster as dg
 from funding_pipeline.defs.resources import Pipeline
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.warehouse.database import timestamp
-from funding_pipeline.warehouse.freshness import Freshness, exchange_freshness
+from funding_pipeline.warehouse.freshness import FRESH, Freshness, exchange_freshness
 
-FRESH = "fresh"
 FRESHNESS = "freshness"
 
 

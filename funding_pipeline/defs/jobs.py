@@ -11,9 +11,9 @@ import dagster as dg
 
 from funding_pipeline.defs.derived import PUBLISHED
 from funding_pipeline.defs.estimates import ESTIMATES_TABLE
-from funding_pipeline.defs.freshness import FRESH
 from funding_pipeline.defs.ingest import REASON_TAG
 from funding_pipeline.exchanges.base import Exchange
+from funding_pipeline.warehouse.freshness import FRESH
 
 HOURLY = "hourly_collection"
 SWEEP = "correction_sweep"

@@ -11,6 +11,8 @@ from datetime import datetime
 import duckdb
 
 MOST_NAMED = 10
+# The check that these figures are judged by.
+FRESH = "fresh"
 
 
 @dataclass(frozen=True, slots=True)

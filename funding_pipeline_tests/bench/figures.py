@@ -7,8 +7,7 @@ from dataclasses import dataclass
 class Figure:
     """`measured` and `target` (at most) in `unit`; `note` says what was done, on what.
 
-    `target` None: told, but nothing depends on it. `ratio`: of two costs of the same run, so that
-    another machine should give the same.
+    `target` None: told, but nothing depends on it.
     """
 
     name: str
@@ -16,7 +15,6 @@ class Figure:
     target: float | None
     unit: str = ""
     note: str = ""
-    ratio: bool = False
 
     @property
     def met(self) -> bool:

@@ -110,7 +110,6 @@ def tick_figures(long: LongHistory, short: LongHistory) -> Iterator[Figure]:
         cpu / sum(run.cpu_s for run in before),
         1.2,
         note="publication included",
-        ratio=True,
     )
     for run in runs:
         yield Figure(f"memory of {run.job}", run.memory_mib, 500.0, "MiB")

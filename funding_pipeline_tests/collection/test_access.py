@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from funding_pipeline.collection.access import USER_AGENT, http_client, origins
+from funding_pipeline.collection.access import USER_AGENT, http_client, origins, tls_context
 from funding_pipeline.exchanges.base import Exchange
 from funding_pipeline.exchanges.registry import EXCHANGES
 from funding_pipeline.settings import Settings
@@ -71,7 +71,7 @@ def server() -> Iterator[OneAnswer]:
 
 def asked_of(exchange: Exchange, settings: Settings, url: str) -> None:
     async def ask() -> None:
-        async with http_client(exchange, settings) as http:
+        async with http_client(exchange, settings, tls_context(settings)) as http:
             assert (await http.get(url)).text == "{}"
 
     asyncio.run(ask())

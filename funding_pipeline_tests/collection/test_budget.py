@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,28 @@ def test_unlimited_never_waits() -> None:
         return waited
 
     assert asyncio.run(run()) == 0.0
+
+
+def test_a_late_answer_counts_from_its_arrival_and_a_failure_is_no_measure(tmp_path: Path) -> None:
+    """Stamps in the shared log, as milliseconds after each request was let through."""
+    moved: list[float] = []
+
+    async def run(budget: SharedBudget, seconds: float, error: Exception | None = None) -> None:
+        before = time.time() * 1000
+        with suppress(ConnectionError):
+            async with budget.spend(1):
+                await asyncio.sleep(seconds)
+                if error:
+                    raise error
+        with closing(sqlite3.connect(tmp_path / "madeup.sqlite")) as log:
+            stamps = log.execute("SELECT max(item_timestamp) FROM requests").fetchall()
+        moved.append(stamps[0][0] - before)
+
+    with shared(tmp_path, RateLimit(100, 60.0)) as budget:
+        asyncio.run(run(budget, 0.2))
+        asyncio.run(run(budget, 0.0, ConnectionError("refused at once")))
+        asyncio.run(run(budget, 0.2))
+        asyncio.run(run(budget, 1.2))
+    assert moved[0] < 150, "the first is the fastest"
+    assert moved[2] < 150, "as fast as the first"
+    assert 800 < moved[3] < 1_200, "a second later than the fastest"

@@ -51,7 +51,7 @@ class Network:
         def client(**_: Any) -> httpx.AsyncClient:
             return real(transport=httpx.MockTransport(self))
 
-        monkeypatch.setattr("funding_pipeline.collection.estimates.httpx.AsyncClient", client)
+        monkeypatch.setattr("httpx.AsyncClient", client)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         exchange, endpoint = request.url.host.split(".")[0], request.url.path.strip("/")
