@@ -6,7 +6,6 @@ from typing import Any
 import httpx
 import pytest
 
-from funding_pipeline.collection import engine as engine_module
 from funding_pipeline.settings import Settings
 from funding_pipeline_tests.collection.fakes import Answer
 
@@ -27,7 +26,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
     def mocked(**_: Any) -> httpx.AsyncClient:
         return real(transport=httpx.MockTransport(answer))
 
-    monkeypatch.setattr(engine_module.httpx, "AsyncClient", mocked)
+    monkeypatch.setattr(httpx, "AsyncClient", mocked)
     return hosts
 
 
