@@ -118,8 +118,8 @@ def test_an_odd_step_is_paid_once_too(database: Database) -> None:
     assert found["hour"].to_list() == [time_of(h) for h in range(17, 47)]
     assert found["rate_hourly"].to_list()[8:14] == [(30 - 44) * 1e-6 / 8] * 6
     plan = client.query("EXPLAIN FROM apr WHERE asset = 'AAA'", database=database.read_path)
-    text = plan["explain_value"][0]
-    assert 0 < text.index("HASH_JOIN") < text.index("UNNEST"), "see migration 0019: names come last"
+    text = plan["explain_value"][0].upper().replace("_", " ")  # as either version of DuckDB draws
+    assert text.index("HASH JOIN") < text.index("UNNEST"), "names come last: migration 0019"
 
 
 def test_days_are_those_that_have_hours_in_the_span() -> None:
