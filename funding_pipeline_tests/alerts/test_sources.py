@@ -29,7 +29,7 @@ STATUSES = {
     "failing": ("failed", "refused"),
     "geo-blocked": ("failed", "geo-blocked"),
 }
-KNOWN = {("bybit", "unique_keys"), ("bybit", "volume"), ("gaps", "counted")}
+KNOWN = {("bybit", "sound"), ("bybit", "volume"), ("gaps", "counted")}
 
 
 @pytest.fixture
@@ -208,25 +208,25 @@ def test_a_broken_part_of_the_newest_derivation(db: duckdb.DuckDBPyConnection) -
 
 
 def test_a_check_fails_until_it_passes(db: duckdb.DuckDBPyConnection) -> None:
-    record_checks(db, [check("unique_keys", passed=False, at=0)], KNOWN)
+    record_checks(db, [check("sound", passed=False, at=0)], KNOWN)
     record_checks(db, [], KNOWN)
-    assert texts(db) == ["bybit: check unique_keys fails, unique_keys counted 0 (error)"]
+    assert texts(db) == ["bybit: check sound fails, sound counted 0 (error)"]
     record_checks(db, [check("volume", passed=True, at=1)], KNOWN)
     assert len(found(db)) == 1
-    record_checks(db, [check("unique_keys", passed=False, at=2)], KNOWN)
-    assert texts(db) == ["bybit: check unique_keys fails, unique_keys counted 2 (error)"]
-    record_checks(db, [check("unique_keys", passed=True, at=1)], KNOWN)
+    record_checks(db, [check("sound", passed=False, at=2)], KNOWN)
+    assert texts(db) == ["bybit: check sound fails, sound counted 2 (error)"]
+    record_checks(db, [check("sound", passed=True, at=1)], KNOWN)
     assert len(found(db)) == 1, "it passed before it failed"
-    record_checks(db, [check("unique_keys", passed=True, at=3)], KNOWN)
+    record_checks(db, [check("sound", passed=True, at=3)], KNOWN)
     assert found(db) == []
 
 
 def test_a_failure_is_not_lost_between_two_looks(db: duckdb.DuckDBPyConnection) -> None:
-    results = [check("unique_keys", passed=False, at=0), check("unique_keys", passed=True, at=1)]
+    results = [check("sound", passed=False, at=0), check("sound", passed=True, at=1)]
     for order in (results, results[::-1]):
         record_checks(db, order, KNOWN)
-        assert [finding.detail for finding in found(db)] == ["unique_keys counted 0"]
-    record_checks(db, [check("unique_keys", passed=True, at=60)], KNOWN)
+        assert [finding.detail for finding in found(db)] == ["sound counted 0"]
+    record_checks(db, [check("sound", passed=True, at=60)], KNOWN)
     assert found(db) == []
 
 

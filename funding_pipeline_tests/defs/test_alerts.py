@@ -73,14 +73,14 @@ def evaluate(
     passed: bool,
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> None:
-    """A green run in which the check `unique_keys` of bybit passes or fails."""
+    """A green run in which the check `sound` of bybit passes or fails."""
 
-    @dg.asset(name="bybit", check_specs=[dg.AssetCheckSpec("unique_keys", asset="bybit")])
+    @dg.asset(name="bybit", check_specs=[dg.AssetCheckSpec("sound", asset="bybit")])
     def bybit() -> Any:
         yield dg.MaterializeResult(
             check_results=[
                 dg.AssetCheckResult(
-                    check_name="unique_keys",
+                    check_name="sound",
                     passed=passed,
                     severity=severity,
                     metadata={"duplicates": 0 if passed else 3},
@@ -129,7 +129,7 @@ def test_a_failing_check_leaves_the_run_green_and_reaches_a_person(
     )
     assert result.success
     watch.look()
-    assert hook.bodies() == ["bybit: check unique_keys fails, duplicates 3"]
+    assert hook.bodies() == ["bybit: check sound fails, duplicates 3"]
     assert rows(data_dir, "SELECT kind, exchange FROM events WHERE kind = 'alert sent'") == [
         ("alert sent", "all")
     ]
@@ -137,7 +137,7 @@ def test_a_failing_check_leaves_the_run_green_and_reaches_a_person(
         (
             "json",
             "Funding rates: 1 new problem",
-            "bybit: check unique_keys fails, duplicates 3",
+            "bybit: check sound fails, duplicates 3",
         )
     ]
 
@@ -252,7 +252,7 @@ def test_nothing_is_told_twice_after_a_restart(
     evaluate(instance, passed=False)
     watch.look()
     (body,) = hook.bodies()
-    assert "stale" in body and "unique_keys" in body
+    assert "stale" in body and "sound" in body
     watch.restart(forget=forget)
     assert watch.look() == "2 findings open"
     assert hook.bodies() == []

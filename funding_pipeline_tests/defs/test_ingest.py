@@ -97,15 +97,7 @@ def test_checks_report_on_each_exchange(
 ) -> None:
     evaluations = collect(definitions, instance).get_asset_check_evaluations()
     assert {(e.asset_key.to_user_string(), e.check_name) for e in evaluations} == {
-        (exchange, check)
-        for exchange in ("hyperliquid", "bybit")
-        for check in (
-            "rows_present",
-            "unique_keys",
-            "stamps_in_window",
-            "rates_in_bounds",
-            "volume",
-        )
+        (exchange, check) for exchange in ("hyperliquid", "bybit") for check in ("sound", "volume")
     }
     assert all(e.passed for e in evaluations)
 
@@ -125,7 +117,24 @@ def test_a_check_fails_on_a_doubled_settlement(
         for e in collect(definitions, instance).get_asset_check_evaluations()
         if not e.passed
     ]
-    assert failed == [("bybit", "unique_keys")]
+    assert failed == [("bybit", "sound")]
+
+
+@pytest.mark.parametrize(
+    ("facts", "failing"),
+    [
+        (WindowFacts(3, 1, 0, 0, 0, 0, 1.0), []),
+        (WindowFacts(3, 1, 1, 0, 0, 0, 1.0), ["sound"]),
+        (WindowFacts(3, 1, 0, 1, 0, 0, 1.0), ["sound"]),
+        (WindowFacts(3, 1, 0, 0, 1, 0, 1.0), ["sound"]),
+        (WindowFacts(3, 1, 0, 0, 0, 1, 1.0), []),  # what is quarantined is not stored
+        (WindowFacts(0, 0, 0, 0, 0, 0, 1.0), ["volume"]),
+        (WindowFacts(0, 0, 0, 0, 0, 0, None), []),  # nothing lived
+    ],
+)
+def test_what_fails_a_check(facts: WindowFacts, failing: list[str]) -> None:
+    checks = _check_results(LoadReport("bybit", Window(0, 1)), facts)
+    assert [check.check_name for check in checks if not check.passed] == failing
 
 
 def test_too_little_volume_is_a_warning_and_shown() -> None:
