@@ -183,27 +183,30 @@ def _value(value: object) -> dg.MetadataValue:
 
 
 def _check_results(report: LoadReport, facts: WindowFacts) -> list[dg.AssetCheckResult]:
-    """Reports for a person; nothing waits for them."""
+    """Reports for a person; nothing waits for them. The description is what a message tells."""
+    wrong = {
+        "duplicates": facts.duplicates,
+        "off_grid": facts.off_grid,
+        "out_of_bounds": facts.out_of_bounds,
+    }
+    findings = list(report.volume)
     # Without a live market there is nothing to settle.
-    settled = facts.rows > 0 or facts.coverage is None
-    wrong = facts.duplicates + facts.off_grid + facts.out_of_bounds
+    if facts.rows == 0 and facts.coverage is not None:
+        findings.append("nothing settled in the window")
     return [
         dg.AssetCheckResult(
             asset_key=report.exchange,
             check_name="sound",
-            passed=wrong == 0,
-            metadata={
-                "duplicates": facts.duplicates,
-                "off_grid": facts.off_grid,
-                "out_of_bounds": facts.out_of_bounds,
-                "quarantined": facts.quarantined,
-            },
+            passed=not any(wrong.values()),
+            description=", ".join(f"{name} {n}" for name, n in wrong.items() if n) or None,
+            metadata={**wrong, "quarantined": facts.quarantined},
         ),
         dg.AssetCheckResult(
             asset_key=report.exchange,
             check_name="volume",
-            passed=settled and not report.volume,
+            passed=not findings,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"rows": facts.rows, "findings": "\n".join(report.volume)},
+            description="; ".join(findings) or None,
+            metadata={"rows": facts.rows},
         ),
     ]
