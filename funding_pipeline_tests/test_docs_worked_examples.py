@@ -87,7 +87,7 @@ def test_the_tables_say_what_the_page_says(example: Example, database: Database)
                 [asset_of(name.split("/")[1]), market_id],
             )
         connection.execute(
-            """INSERT INTO dirty_days SELECT DISTINCT market_id,
+            """INSERT INTO dirty_days (market_id, day, since) SELECT DISTINCT market_id,
                 CAST(funding_time - to_hours(CAST(interval_hours AS INTEGER)) AS DATE), funding_time
             FROM settlements"""
         )

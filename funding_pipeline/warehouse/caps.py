@@ -28,7 +28,7 @@ def observe_caps(connection: duckdb.DuckDBPyConnection, now: datetime) -> None:
     past as well: its days are owed again. Runs inside the caller's transaction.
     """
     connection.execute(
-        f"""INSERT INTO dirty_days
+        f"""INSERT INTO dirty_days (market_id, day, since)
         SELECT d.market_id, d.day, CAST($now AS TIMESTAMP)
         FROM base.daily_stats d JOIN ({_CHANGED}) c USING (market_id)
         WHERE c.is_first AND NOT EXISTS (

@@ -27,12 +27,12 @@ def owe_chosen_windows(
     connection.execute("DELETE FROM base.moving_averages")
     connection.execute("DELETE FROM base.latest_averages")
     connection.execute(
-        """INSERT INTO dirty_days
+        """INSERT INTO dirty_days (market_id, day, since)
         SELECT *, CAST($now AS TIMESTAMP) FROM (
             SELECT DISTINCT market_id,
                 CAST(funding_time - to_hours(CAST(interval_hours AS INTEGER)) AS DATE)
             FROM settlements
-            EXCEPT SELECT market_id, day FROM dirty_days)""",
+            EXCEPT SELECT market_id, day FROM dirty_days WHERE settled_until IS NULL)""",
         {"now": now},
     )
     return True

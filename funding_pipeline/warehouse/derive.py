@@ -17,7 +17,12 @@ import polars as pl
 
 from funding_pipeline.transforms.daily import daily_stats, paid_day
 from funding_pipeline.transforms.moving_averages import moving_averages
-from funding_pipeline.transforms.refresh import HOURLY_KEPT, days_to_refresh, points_to_refresh
+from funding_pipeline.transforms.refresh import (
+    DIRTY,
+    HOURLY_KEPT,
+    days_to_refresh,
+    points_to_refresh,
+)
 from funding_pipeline.warehouse import signals
 from funding_pipeline.warehouse.caps import declared_caps, observe_caps
 from funding_pipeline.warehouse.chosen_windows import owe_chosen_windows
@@ -121,13 +126,12 @@ def _derive_chunk(
     done: Derivation,
 ) -> None:
     dirty = connection.execute(
-        """SELECT DISTINCT market_id, day FROM dirty_days
-        WHERE market_id IN (SELECT unnest(CAST(? AS INTEGER[])))""",
+        """SELECT market_id, day, CASE WHEN count(settled_until) = count(*)
+            THEN min(settled_until) END FROM dirty_days
+        WHERE market_id IN (SELECT unnest(CAST(? AS INTEGER[]))) GROUP BY market_id, day""",
         [markets],
     )
-    dirty_frame = pl.DataFrame(
-        dirty.fetchall(), schema={"market_id": pl.Int32, "day": pl.Date}, orient="row"
-    )
+    dirty_frame = pl.DataFrame(dirty.fetchall(), schema=DIRTY, orient="row")
     days = days_to_refresh(dirty_frame)
     longest = max(windows.values())
     points = points_to_refresh(dirty_frame, now=now, longest_hours=longest)
@@ -171,13 +175,16 @@ def _settled(connection: duckdb.DuckDBPyConnection, points: pl.DataFrame) -> pl.
 
 
 def _owe_ended_days(connection: duckdb.DuckDBPyConnection, now: datetime) -> None:
-    """A day that was derived before it ended counted its live hours only up to then."""
+    """A day that was derived before it ended counted its live hours only up to then; the averages
+    of its points did not.
+    """
     connection.execute(
         """INSERT INTO dirty_days
-        SELECT market_id, day, $now FROM base.daily_stats
+        SELECT market_id, day, $now, $now FROM base.daily_stats s
         WHERE day < CAST($now AS DATE)
           AND day >= (SELECT CAST(max(ended) AS DATE) FROM derivations)
-        EXCEPT SELECT market_id, day, $now FROM dirty_days""",
+          AND NOT EXISTS (
+            FROM dirty_days d WHERE d.market_id = s.market_id AND d.day = s.day)""",
         {"now": now},
     )
 

@@ -151,6 +151,7 @@ def _merge_settlements(
               AND settlements.market_id = b.market_id
               AND settlements.funding_time = b.funding_time"""
         )
+    _owe(connection, now)
     if counts.new:
         connection.execute(
             f"""INSERT INTO settlements BY NAME
@@ -158,15 +159,6 @@ def _merge_settlements(
                    ? AS load_id, ? AS collected_at
             FROM batch WHERE fate = 'new' ORDER BY funding_time, market_id""",
             [kind, source, load_id, now],
-        )
-        # Points between the newest settlement so far and these become known only now.
-        connection.execute(
-            """INSERT INTO dirty_days
-            SELECT DISTINCT m.market_id, CAST(m.last_settlement - INTERVAL 1 HOUR AS DATE),
-                   CAST(? AS TIMESTAMP)
-            FROM batch b JOIN base.markets m USING (market_id)
-            WHERE b.fate = 'new' AND b.funding_time > m.last_settlement""",
-            [now],
         )
         connection.execute(
             """UPDATE base.markets SET
@@ -176,17 +168,36 @@ def _merge_settlements(
                   FROM batch WHERE fate = 'new' GROUP BY market_id) b
             WHERE markets.market_id = b.market_id"""
         )
+    connection.execute("DROP TABLE batch")
+
+
+def _owe(connection: duckdb.DuckDBPyConnection, now: datetime) -> None:
+    """The days that changed, and the one from which on points become known only now. Nothing
+    before a market's newest settlement so far is touched by what comes after it.
+    """
     connection.execute(
         """INSERT INTO dirty_days
-        SELECT DISTINCT market_id,
-               CAST(funding_time - to_hours(CAST(interval_hours AS INTEGER)) AS DATE),
-               CAST(? AS TIMESTAMP)
-        FROM batch b WHERE fate <> 'same' AND NOT EXISTS (
-            FROM dirty_days d WHERE d.market_id = b.market_id AND d.day =
-                CAST(b.funding_time - to_hours(CAST(b.interval_hours AS INTEGER)) AS DATE))""",
+        WITH changed AS (
+            SELECT b.market_id, b.funding_time, m.last_settlement,
+                   coalesce(b.fate = 'new' AND b.funding_time > m.last_settlement, false)
+                       AS appended,
+                   CAST(b.funding_time - to_hours(CAST(b.interval_hours AS INTEGER)) AS DATE) AS day
+            FROM batch b JOIN base.markets m USING (market_id) WHERE b.fate <> 'same'
+        ), owed AS (
+            FROM changed SELECT market_id, day, appended, last_settlement
+            UNION ALL
+            FROM changed SELECT market_id, CAST(last_settlement - INTERVAL 1 HOUR AS DATE), true,
+                last_settlement WHERE appended
+        ), days AS (
+            SELECT market_id, day, CASE WHEN bool_and(appended) THEN any_value(last_settlement) END
+                AS settled_until FROM owed GROUP BY market_id, day
+        )
+        SELECT n.market_id, n.day, CAST(? AS TIMESTAMP), n.settled_until
+        FROM days n WHERE NOT EXISTS (
+            FROM dirty_days d WHERE d.market_id = n.market_id AND d.day = n.day
+              AND (d.settled_until IS NULL OR d.settled_until <= n.settled_until))""",
         [now],
     )
-    connection.execute("DROP TABLE batch")
 
 
 def _revise(connection: duckdb.DuckDBPyConnection, load_id: int, now: datetime) -> None:
@@ -200,7 +211,7 @@ def _revise(connection: duckdb.DuckDBPyConnection, load_id: int, now: datetime) 
         [load_id, now],
     )
     connection.execute(
-        """INSERT INTO dirty_days
+        """INSERT INTO dirty_days (market_id, day, since)
         SELECT DISTINCT s.market_id,
                CAST(s.funding_time - to_hours(CAST(s.interval_hours AS INTEGER)) AS DATE),
                CAST(? AS TIMESTAMP)
@@ -244,7 +255,7 @@ def _confirm(connection: duckdb.DuckDBPyConnection, load_id: int, now: datetime)
         [load_id],
     )
     connection.execute(
-        """INSERT INTO dirty_days
+        """INSERT INTO dirty_days (market_id, day, since)
         SELECT DISTINCT market_id,
                CAST(funding_time - to_hours(CAST(interval_hours AS INTEGER)) AS DATE),
                CAST(? AS TIMESTAMP)

@@ -286,7 +286,7 @@ def _finish(
             "SELECT nextval('load_ids') FROM range((SELECT max(load_id) FROM loads))"
         )
         connection.execute(
-            """INSERT INTO dirty_days
+            """INSERT INTO dirty_days (market_id, day, since)
             SELECT market_id, CAST(funding_time - to_hours(CAST(interval_hours AS INTEGER)) AS DATE)
                    AS day, $now
             FROM settlements GROUP BY ALL ORDER BY day, market_id""",

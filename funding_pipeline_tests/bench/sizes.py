@@ -56,7 +56,7 @@ def publication_figures(history: LongHistory) -> Iterator[Figure]:
     for _ in range(3):
         with database.open() as connection:
             connection.execute(
-                """INSERT INTO dirty_days
+                """INSERT INTO dirty_days (market_id, day, since)
                 SELECT market_id, CAST(last_settlement - INTERVAL 1 HOUR AS DATE), $now
                 FROM markets WHERE status = 'live' AND last_settlement IS NOT NULL""",
                 {"now": timestamp(history.end_ms)},

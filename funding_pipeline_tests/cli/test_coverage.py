@@ -82,7 +82,8 @@ def lose(market: str, start: datetime, hours: int) -> None:
             [market_id, start, end],
         )
         connection.execute(
-            """INSERT INTO dirty_days SELECT market_id, CAST(funding_time AS DATE), funding_time
+            """INSERT INTO dirty_days (market_id, day, since)
+            SELECT market_id, CAST(funding_time AS DATE), funding_time
             FROM settlements WHERE market_id = ?""",
             [market_id],
         )

@@ -66,7 +66,10 @@ def owe(days_since: datetime) -> None:
             SELECT 1, 'bybit', 'BTCUSDT', 'BTC', 1, 'USDT', 'USDT', 'live', now(), now()
             WHERE NOT EXISTS (FROM base.markets)"""
         )
-        connection.execute("INSERT INTO dirty_days VALUES (1, '2026-01-01', ?)", [days_since])
+        connection.execute(
+            "INSERT INTO dirty_days (market_id, day, since) VALUES (1, '2026-01-01', ?)",
+            [days_since],
+        )
 
 
 def test_the_tick_at_five_past_midnight_asks_for_yesterday_and_today(

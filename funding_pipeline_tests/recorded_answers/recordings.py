@@ -245,7 +245,7 @@ def _store(connection: duckdb.DuckDBPyConnection, recording: Recording) -> None:
             FROM fresh ORDER BY h, market_id"""
         )
     connection.execute(
-        """INSERT INTO dirty_days SELECT DISTINCT market_id,
+        """INSERT INTO dirty_days (market_id, day, since) SELECT DISTINCT market_id,
             CAST(funding_time - to_hours(CAST(interval_hours AS INTEGER)) AS DATE),
             CAST($now AS TIMESTAMP) FROM settlements""",
         {"now": recording.now},

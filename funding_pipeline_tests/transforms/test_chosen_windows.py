@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from funding_pipeline.transforms.moving_averages import moving_averages
-from funding_pipeline.transforms.refresh import points_to_refresh
+from funding_pipeline.transforms.refresh import DIRTY, points_to_refresh
 
 from .hour_by_hour import (
     FOREVER,
@@ -52,8 +52,7 @@ def figures(rows: list[Row], points: pl.DataFrame, window: dict[str, int]) -> pl
 def test_a_change_reaches_to_the_end_of_the_longest_window(hours: int) -> None:
     last = at(46 + hours)
     dirty = pl.DataFrame(
-        {"market_id": [7], "day": [date(2025, 1, 1)]},
-        schema={"market_id": pl.Int32, "day": pl.Date},
+        {"market_id": [7], "day": [date(2025, 1, 1)], "settled_until": [None]}, schema=DIRTY
     )
     asked = points_to_refresh(dirty, now=at(200), longest_hours=hours)["as_of"]
     changed = touched(at(200), {"w": hours})

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from funding_pipeline.transforms.daily import daily_stats
-from funding_pipeline.transforms.measures import checked_settlements
+from funding_pipeline.transforms.measures import TIME, checked_settlements
 from funding_pipeline.transforms.moving_averages import moving_averages
 from funding_pipeline.transforms.refresh import points_to_refresh
 
@@ -102,5 +102,6 @@ def test_the_local_time_zone_plays_no_part() -> None:
     figures = moving_averages(frame, lives, points_frame([(7, at(hours + 8))])).row(0, named=True)
     assert str(figures["as_of"]) == "2025-03-09 08:00:00"
     assert (figures["covered_hours"], figures["coverage"]) == (12, 1.0)
-    last = points_to_refresh(days.select("market_id", "day"), now=at(hours + 9.5))["as_of"][-1]
+    owed = days.select("market_id", "day", settled_until=pl.lit(None, dtype=TIME))
+    last = points_to_refresh(owed, now=at(hours + 9.5))["as_of"][-1]
     assert str(last) == "2025-03-09 09:00:00"

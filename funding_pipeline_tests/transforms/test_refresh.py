@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from funding_pipeline.transforms.daily import daily_stats
 from funding_pipeline.transforms.moving_averages import moving_averages
-from funding_pipeline.transforms.refresh import days_to_refresh, points_to_refresh
+from funding_pipeline.transforms.refresh import DIRTY, days_to_refresh, points_to_refresh
 
 from .hour_by_hour import (
     DAY,
@@ -30,7 +30,7 @@ ALWAYS_COVERED = lives_frame({7: (at(0), at(0))})
 
 
 def dirty(*days: tuple[int, date]) -> pl.DataFrame:
-    return pl.DataFrame(list(days), schema={"market_id": pl.Int32, "day": pl.Date}, orient="row")
+    return pl.DataFrame([(*day, None) for day in days], schema=DIRTY, orient="row")
 
 
 def points(day: date, now: datetime) -> list[datetime]:
@@ -94,6 +94,30 @@ def test_nothing_outside_the_answer_changes(
     now = at(hours)
     assert changed_points(before, after, now) <= set(points(day, now + timedelta(minutes=59)))
     assert changed_days(before, after) <= set(days_to_refresh(dirty((7, day)))["day"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(after=rows().filter(lambda found: len(found) > 1), share=st.floats(0, 0.99))
+def test_what_settles_after_the_newest_settlement_touches_no_earlier_point(
+    after: list[Row], share: float
+) -> None:
+    before = after[: 1 + int(share * (len(after) - 1))]
+    newest, now = before[-1].time, after[-1].time + 2 * HOUR
+    days = {(row.time - row.interval * HOUR).date() for row in after[len(before) :]}
+    owed = [(7, day, newest) for day in {*days, (newest - HOUR).date()}]
+    asked = points_to_refresh(pl.DataFrame(owed, schema=DIRTY, orient="row"), now=now)["as_of"]
+    # What was kept before: points up to the newest settlement.
+    changed = changed_points(before, after, now)
+    assert not [point for point in changed if point <= newest]
+    assert {point for point in changed if point <= after[-1].time} <= set(asked)
+    assert min(asked) == newest or newest < now - 7 * DAY
+
+
+def test_one_change_of_something_older_asks_for_the_whole_reach() -> None:
+    day = date(2025, 1, 10)
+    both = pl.DataFrame([(7, day, at(24 * 9 + 2)), (7, day, None)], schema=DIRTY, orient="row")
+    found = points_to_refresh(both, now=at(24 * 9 + 5))["as_of"].to_list()
+    assert found == points(day, at(24 * 9 + 5))
 
 
 def test_the_last_midnight_and_hour_are_really_touched() -> None:
@@ -167,8 +191,8 @@ def test_nothing_dirty_gives_empty_frames_of_the_schema() -> None:
     none = points_to_refresh(dirty(), now=LONG_AFTER)
     assert none.is_empty()
     assert none.schema == {"market_id": pl.Int32(), "as_of": pl.Datetime("us")}
-    assert days_to_refresh(dirty()).equals(dirty())
-    assert days_to_refresh(dirty()).schema == dirty().schema
+    assert days_to_refresh(dirty()).is_empty()
+    assert days_to_refresh(dirty()).schema == {"market_id": pl.Int32(), "day": pl.Date()}
 
 
 def test_now_with_a_time_zone_is_refused() -> None:

@@ -39,7 +39,7 @@ def rebuilt(database: Database) -> list[Any]:
     with database.open() as connection:
         connection.execute("DELETE FROM base.daily_stats")
         connection.execute(
-            """INSERT INTO dirty_days SELECT DISTINCT market_id,
+            """INSERT INTO dirty_days (market_id, day, since) SELECT DISTINCT market_id,
             CAST(funding_time - to_hours(CAST(interval_hours AS INTEGER)) AS DATE), ?
             FROM settlements""",
             [time_of(24 * 10)],

@@ -95,7 +95,10 @@ def test_a_database_from_before_owes_the_new_columns(
                 """,
                 [market_id, day],
             )
-        connection.execute("INSERT INTO dirty_days VALUES (?, ?, ?)", [*days[0], time_of(73)])
+        connection.execute(
+            "INSERT INTO dirty_days (market_id, day, since) VALUES (?, ?, ?)",
+            [*days[0], time_of(73)],
+        )
         monkeypatch.setattr(database_module, "migrations", lambda: known)
         migrate(connection)
         assert sorted(rows(connection, "SELECT market_id, day FROM dirty_days")) == days

@@ -49,7 +49,7 @@ def rebuilt(database: Database, now: datetime) -> dict[str, list[tuple[Any, ...]
         for table in (*TABLES, "dirty_days"):
             connection.execute(f"DELETE FROM {table}")
         connection.execute(
-            """INSERT INTO dirty_days SELECT DISTINCT market_id,
+            """INSERT INTO dirty_days (market_id, day, since) SELECT DISTINCT market_id,
             CAST(funding_time - to_hours(CAST(interval_hours AS INTEGER)) AS DATE), ?
             FROM settlements""",
             [now],

@@ -78,7 +78,7 @@ def fill(database: Database, markets: Mapping[str, list[Row]], now: datetime) ->
 def owe_everything(connection: duckdb.DuckDBPyConnection, now: datetime) -> None:
     connection.execute("DELETE FROM dirty_days")
     connection.execute(
-        """INSERT INTO dirty_days SELECT DISTINCT market_id,
+        """INSERT INTO dirty_days (market_id, day, since) SELECT DISTINCT market_id,
         CAST(funding_time - INTERVAL 8 HOUR AS DATE), ? FROM settlements""",
         [now],
     )
@@ -205,7 +205,8 @@ def test_derived_before_the_mistake_it_disappears_with_the_hold(database: Databa
             "UPDATE base.markets SET last_settlement = ?", [ORIGIN + timedelta(days=9)]
         )
         connection.execute(
-            "INSERT INTO dirty_days SELECT market_id, d, ? FROM base.markets, "
+            "INSERT INTO dirty_days (market_id, day, since) "
+            "SELECT market_id, d, ? FROM base.markets, "
             "(VALUES (DATE '2025-03-08'), (DATE '2025-03-09')) v(d)",
             [NOW],
         )
@@ -262,7 +263,9 @@ def test_after_a_release_new_settlements_can_hold_it_again(
         put(connection, {ids[k]: [row for row in v if row.time > day] for k, v in fresh.items()})
         connection.execute("UPDATE base.markets SET last_settlement = ?", [day + timedelta(days=1)])
         connection.execute(
-            "INSERT INTO dirty_days SELECT market_id, ?, ? FROM base.markets", [day.date(), NOW]
+            "INSERT INTO dirty_days (market_id, day, since) "
+            "SELECT market_id, ?, ? FROM base.markets",
+            [day.date(), NOW],
         )
     derive(faulty, now=NOW + timedelta(days=1))
     assert hold_of(faulty) == [f"{FAULTY} {named}"]
@@ -344,6 +347,9 @@ def test_days_owed_over_years_are_judged_in_pieces(database: Database) -> None:
     """Two places far apart, both of which are judged."""
     fill(database, history(9, {FAULTY: 100.0}), NOW)
     with database.open() as connection:
-        connection.execute("INSERT INTO dirty_days VALUES (1, ?, ?)", [date(2021, 5, 5), NOW])
+        connection.execute(
+            "INSERT INTO dirty_days (market_id, day, since) VALUES (1, ?, ?)",
+            [date(2021, 5, 5), NOW],
+        )
     derive(database, now=NOW)
     assert hold_of(database) == [f"{FAULTY} {X100}"]
