@@ -26,6 +26,7 @@ def owe_chosen_windows(
     )
     connection.execute("DELETE FROM base.moving_averages")
     connection.execute("DELETE FROM base.latest_averages")
+    connection.execute("DELETE FROM base.asset_averages_members")  # looks at all midnights again
     connection.execute(
         """INSERT INTO dirty_days (market_id, day, since)
         SELECT *, CAST($now AS TIMESTAMP) FROM (

@@ -151,6 +151,10 @@ def _derive_chunk(
     ):
         _replace(connection, "daily_stats", "day", "days", "daily")
         _replace(connection, "moving_averages", "as_of", "points", "averages")
+        connection.execute(
+            """INSERT INTO base.changed_midnights
+            SELECT DISTINCT as_of FROM points WHERE extract(hour FROM as_of) = 0"""
+        )
         _replace_latest(connection, markets)
         replace_latest(connection, markets)
         done.signal_rows += signals.refresh(connection, now=now, markets=markets)

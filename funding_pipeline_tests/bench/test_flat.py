@@ -1,4 +1,4 @@
-"""An hour costs the same whatever the length of history: statements, rows and bytes, not seconds."""
+"""An hour costs the same whatever the length of history: statements, rows and bytes."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +19,6 @@ MARKETS = ("AAA", "BBB", "CCC")
 EVERY_HOUR, EVERY_EIGHT = ("AAA", "BBB"), ("CCC",)
 # Longer than the longest window, which is 90 days, and ending at 00:00 or 16:00, when all settle.
 SHORT, LONG = 100 * 24 + 16, 300 * 24 + 16
-HOURLY_KEPT = 7 * 24
 
 
 @dataclass(frozen=True, slots=True)

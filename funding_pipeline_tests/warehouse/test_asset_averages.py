@@ -74,6 +74,14 @@ def average(
         "INSERT INTO base.moving_averages VALUES (?, '24h', ?, ?, ?, 24, 1, 3)",
         [number, time_of(hour), rate, None if rate is None else rate * 8760],
     )
+    if hour % 24 == 0:
+        written(connection, hour)
+
+
+def written(connection: duckdb.DuckDBPyConnection, *hours: float) -> None:
+    """Told by whoever writes averages of midnights."""
+    for hour in hours:
+        connection.execute("INSERT INTO base.changed_midnights VALUES (?)", [time_of(hour)])
 
 
 def sample(
@@ -259,14 +267,19 @@ def test_only_midnights_that_changed_are_made_anew(
         "UPDATE base.moving_averages SET rate_hourly_mean = 0 WHERE market_id = 1 AND as_of = ?",
         [time_of(72)],
     )
+    assert renewed(database) == state, "what nobody wrote is not looked at"
+    written(database, 48, 72)
     assert renewed(database) == 2 + state
     database.execute("UPDATE base.markets SET asset = 'ETH' WHERE market_id = 2")
     assert renewed(database) == 10 * 2 + state
     database.execute("DELETE FROM base.moving_averages WHERE as_of = ?", [time_of(96)])
+    written(database, 96)
     assert renewed(database) == state
+    assert rows(database, "FROM base.changed_midnights") == []
     before = rows(database, BEFORE)
     database.execute("DELETE FROM base.asset_averages")
     database.execute("DELETE FROM base.asset_averages_inputs")
+    database.execute("DELETE FROM base.asset_averages_members")
     monkeypatch.setattr(module, "_CHUNK_MIDNIGHTS", 2)
     renewed(database)
     assert rows(database, BEFORE) == before
@@ -299,6 +312,7 @@ def test_hour_by_hour_equals_a_rebuild(settings: Settings) -> None:
         assert len({row[1] for row in pieces}) == 20 + 1, "midnights and the newest"
         connection.execute("DELETE FROM base.asset_averages")
         connection.execute("DELETE FROM base.asset_averages_inputs")
+        connection.execute("DELETE FROM base.asset_averages_members")
         refresh(connection, now=LATER, markets=[])
         assert rows(connection, BEFORE) == pieces
 
