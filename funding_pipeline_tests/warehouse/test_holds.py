@@ -334,7 +334,8 @@ def test_an_existing_database_keeps_its_markets(monkeypatch: pytest.MonkeyPatch)
         put(connection, {1: [Row(datetime(2025, 3, 2), 0.0001, 8)]})
         monkeypatch.setattr(database_module, "migrations", lambda: known)
         migrate(connection)
-        assert rows(connection, "SELECT * EXCLUDE (held) FROM base.markets ORDER BY market_id") == stored
+        kept = rows(connection, "SELECT * EXCLUDE (held) FROM base.markets ORDER BY market_id")
+        assert kept == stored
         assert rows(connection, "FROM markets ORDER BY market_id") == stored
         assert rows(connection, "DESCRIBE base.markets")[: len(columns)] == columns
         assert rows(connection, "SELECT exchange, rate FROM funding_rates") == [("gate", 0.0001)]
