@@ -68,8 +68,8 @@ SELECT s.* EXCLUDE (mark_price), CASE WHEN isnan(mark_price) THEN NULL ELSE mark
        base.kept_text(coalesce(
            CASE WHEN x.decimals IS NOT NULL THEN printf('%.' || x.decimals || 'f', rate)
                 WHEN x.otherwise THEN coalesce(
-                    base.usual_text(rate * 100), CAST(rate * 100 AS VARCHAR)) END,
-           base.usual_text(rate), CAST(rate AS VARCHAR)), rate) AS raw_rate,
+                    base.short_text(rate * 100), CAST(rate * 100 AS VARCHAR)) END,
+           base.short_text(rate), CAST(rate AS VARCHAR)), rate) AS raw_rate,
        CASE WHEN x.recorded THEN 'recorded' ELSE 'settled' END AS kind, 'api' AS source,
        date_diff('hour', $start, funding_time) * $exchanges + x.number AS load_id,
        funding_time + $late AS collected_at

@@ -42,11 +42,15 @@ PLAIN = [
     "0.0999999999999999",
     "0.00001875",
 ]
+PADDED = {
+    "0.00010": ":5", "0.00010000": ":8", "0.0": ":1", "0.00000000": ":8", "0.": ":0",
+    "-0.00000100": ":8", "0.000012500000000000": ":18",
+}  # fmt: skip
 ODD = [
-    "-0", "0.0", "-0.0", "+0.0001", "00.0001", ".0001", "0.00010", "0.00010000", "1e-4", "1E-4",
-    "1e-05", "-9.6e-05", "0.00000000000000001", "0.00000000000000005", "0.12345678901234567890",
-    "0.1", "0.5", "99.5", "100", "123456789", "1e300", "-1e300", "0.000043173429077120",
-    "0.30000000000000004", "0.3000000000000001", "x", "", " 0.0001", "NaN", "inf", "0.", "٠.٠٠٠١",
+    "-0", "-0.0", "+0.0001", "00.0001", ".0001", "1e-4", "1E-4", "1e-05", "-9.6e-05",
+    "0.00000000000000001", "0.00000000000000005", "0.12345678901234567890", "0.1", "0.10", "0.5",
+    "99.5", "100", "123456789", "1e300", "-1e300", "0.30000000000000004", "0.3000000000000001", "x",
+    "", " 0.0001", "NaN", "inf", "٠.٠٠٠١", "8", "8:", "0.000043173429077120",
 ]  # fmt: skip
 
 digits = st.text("0123456789", min_size=1, max_size=22)
@@ -57,7 +61,12 @@ written = st.builds(
     st.one_of(st.just(""), digits.map(".{}".format), digits.map(".0000{}".format)),
     st.one_of(st.just(""), st.builds("{}{}".format, st.sampled_from("eE"), st.integers(-330, 300))),
 )
-texts = st.one_of(st.sampled_from([*PLAIN, *ODD]), written, st.text(max_size=8))
+# What could be taken for a mark.
+MARKS = {":8": ":::8", ":": ":::", "::8": "::::8", ":x": ":::x"}
+like_marks = st.builds("{}{}".format, st.sampled_from([":", "::", ":::"]), st.text(max_size=3))
+texts = st.one_of(
+    st.sampled_from([*PLAIN, *PADDED, *ODD]), written, like_marks, st.text(max_size=8)
+)
 
 
 def number(text: str) -> float:
@@ -113,8 +122,9 @@ def test_what_most_exchanges_write_is_not_stored(
 
 
 def test_by_hand(schema: duckdb.DuckDBPyConnection) -> None:
-    kept = kept_and_back(schema, [(text, number(text)) for text in [*PLAIN, *ODD]])
-    assert [text for text, _ in kept] == [*[None] * len(PLAIN), *ODD]
+    marks = {**dict.fromkeys(PLAIN), **PADDED, **{text: text for text in ODD}, **MARKS}
+    found = kept_and_back(schema, [(text, number(text)) for text in marks])
+    assert found == [(kept, text) for text, kept in marks.items()]
 
 
 def stored_texts(connection: duckdb.DuckDBPyConnection) -> list[tuple[str | None, str]]:
@@ -137,7 +147,7 @@ def four() -> Any:
 def test_merged_texts_come_back(four: duckdb.DuckDBPyConnection) -> None:
     assert stored_texts(four) == [
         (None, "0.0003"),
-        ("0.00030", "0.00030"),
+        (":5", "0.00030"),
         ("3e-4", "3e-4"),
         ("-0", "-0"),
     ]
@@ -155,8 +165,8 @@ def test_a_revision_keeps_the_old_text_and_stores_the_new_one(
     assert stored_texts(four) == [
         ("4e-4", "4e-4"),
         (None, "0.0004"),
-        ("0.00040", "0.00040"),
-        ("0.040", "0.040"),
+        (":5", "0.00040"),
+        (":3", "0.040"),
     ]
     before = [("0.0003",), ("0.00030",), ("3e-4",), ("-0",)]
     assert rows(four, "SELECT raw_rate FROM rate_revisions ORDER BY funding_time") == before

@@ -1,15 +1,30 @@
--- A text that can be told from the rate is not stored: it is null. Rows that were there keep theirs,
--- for a long table is not written anew.
+-- A text that can be told from the rate is not stored, only how it is written. Rows that were there
+-- keep theirs, for a long table is not written anew.
 
--- How most exchanges write a rate: no exponent, no zeros at the end, at most 16 decimals. Below 0.1
--- the product with 10**16 is next to a whole number, so that every version rounds it alike.
-CREATE MACRO base.usual_text(rate) AS CASE WHEN abs(rate) < 0.1 THEN
-    rtrim(rtrim(CAST(TRY_CAST(rate AS DECIMAL(18, 16)) AS VARCHAR), '0'), '.') END;
+-- 16 decimals. Below 0.1 the product with 10**16 is next to a whole number where the rate has no more
+-- than these, so that every version rounds it alike; null otherwise.
+CREATE MACRO base.long_text(rate) AS
+    CASE WHEN abs(rate) < 0.1 THEN CAST(TRY_CAST(rate AS DECIMAL(18, 16)) AS VARCHAR) END;
+-- As most exchanges write it: no zeros at the end.
+CREATE MACRO base.short_text(rate) AS rtrim(rtrim(base.long_text(rate), '0'), '.');
+-- As others do: always so many decimals.
+CREATE MACRO base.padded_text(rate, places) AS rpad(base.long_text(rate),
+    CAST(length(base.long_text(rate)) - 16 + places AS INTEGER), '0');
 
--- What is stored of a text, and the text that it was. Whoever reads settlements.raw_rate asks for the
--- latter; funding_rates and rate_revisions have it.
-CREATE MACRO base.kept_text(sent, rate) AS nullif(sent, base.usual_text(rate));
-CREATE MACRO base.sent_text(kept, rate) AS coalesce(kept, base.usual_text(rate));
+-- What is stored of a text that was sent: nothing where it is the short one, ':8' where it is the one
+-- with 8 decimals, else itself, behind '::' where it could be taken for such a mark.
+CREATE MACRO base.kept_text(sent, rate) AS CASE sent
+    WHEN base.short_text(rate) THEN NULL
+    WHEN base.padded_text(rate, length(sent) - instr(sent, '.'))
+        THEN ':' || (length(sent) - instr(sent, '.'))
+    ELSE CASE WHEN sent[1] = ':' THEN '::' || sent ELSE sent END END;
+-- The text that was sent. Whoever reads settlements.raw_rate needs it; funding_rates and
+-- rate_revisions have it.
+CREATE MACRO base.sent_text(kept, rate) AS CASE
+    WHEN kept IS NULL THEN base.short_text(rate)
+    WHEN kept[1] <> ':' THEN kept
+    WHEN kept[2] = ':' THEN kept[3:]
+    ELSE base.padded_text(rate, TRY_CAST(kept[2:] AS INTEGER)) END;
 
 ALTER TABLE settlements ALTER raw_rate DROP NOT NULL;
 
