@@ -8,8 +8,8 @@ CREATE MACRO base.long_text(rate) AS
 -- As most exchanges write it: no zeros at the end.
 CREATE MACRO base.short_text(rate) AS rtrim(rtrim(base.long_text(rate), '0'), '.');
 -- As others do: always so many decimals.
-CREATE MACRO base.padded_text(rate, places) AS rpad(base.long_text(rate),
-    CAST(length(base.long_text(rate)) - 16 + places AS INTEGER), '0');
+CREATE MACRO base.padded_text(rate, places) AS
+    rpad(base.long_text(rate), CAST(2 + CAST(rate < 0 AS INTEGER) + places AS INTEGER), '0');
 
 -- What is stored of a text that was sent: nothing where it is the short one, ':8' where it is the one
 -- with 8 decimals, else itself, behind '::' where it could be taken for such a mark.
