@@ -47,7 +47,7 @@ def window_facts(
         FROM settlements s JOIN base.markets m USING (market_id)
         LEFT JOIN (
             FROM quarantine WHERE exchange = $exchange AND resolution = 'released'
-        ) r ON r.market = m.market AND r.raw_rate = s.raw_rate
+        ) r ON r.market = m.market AND r.raw_rate = base.sent_text(s.raw_rate, s.rate)
                AND r.stamp = s.funding_time + to_milliseconds(s.lag_ms)
         WHERE m.exchange = $exchange AND s.funding_time >= $start AND s.funding_time < $end""",
         bounds | {"bound": spec.max_abs_rate},

@@ -1,7 +1,8 @@
 """Exchanges that are held: found at fault by a canary, and released by a person.
 
 Belongs here: the table `holds`, what the canaries get to see, events. Does not: the canaries
-(transforms.canaries), leaving held exchanges out (the view `markets`, which all others join).
+(transforms.canaries), leaving held exchanges out (the view `markets`, which all others join; by
+`base.markets.held`, so that no question has to look at `holds`).
 
 A held exchange is collected and stored as before, and its days stay owed; until it is released, no
 derived table is made of it and no published view or macro shows it.
@@ -17,6 +18,7 @@ import polars as pl
 from funding_pipeline.transforms.against_others import WEEK_DAYS
 from funding_pipeline.transforms.canaries import Finding, canaries
 from funding_pipeline.warehouse.ledger import Event, record_events
+from funding_pipeline.warehouse.spread_ranks import rank_spreads
 
 # A week of 4,000 hourly markets with the days around it is 1.9 million rows at once.
 _SPAN = timedelta(days=7)
@@ -70,7 +72,7 @@ def hold_faulty(connection: duckdb.DuckDBPyConnection, *, now: datetime) -> list
         event = Event("held", None, f"{finding.mistake} ({finding.detail})")
         record_events(connection, finding.exchange, [event], None, now)
     if found:
-        _forget_alike(connection)
+        apply_holds(connection)
     return [Hold(f.exchange, f.mistake, f.detail, now) for f in found.values()]
 
 
@@ -95,8 +97,19 @@ def release(
         Event("released", None, hold.mistake + (f": {note}" if note else "")) for hold in released
     ]
     record_events(connection, exchange, events, None, now)
-    _forget_alike(connection)
+    apply_holds(connection)
     return released
+
+
+def apply_holds(connection: duckdb.DuckDBPyConnection) -> None:
+    """What rests on `holds` besides: call it whenever another exchange is held than before."""
+    connection.execute(
+        """UPDATE base.markets SET held = NOT held
+        WHERE held <> (exchange IN (FROM base.held_exchanges))"""
+    )
+    rank_spreads(connection)
+    # Correlations are made once a day; of other exchanges than before they are made at once.
+    connection.execute("DELETE FROM base.alike_refreshes")
 
 
 def _excused(connection: duckdb.DuckDBPyConnection) -> list[Finding]:
@@ -138,8 +151,3 @@ def _settlements(connection: duckdb.DuckDBPyConnection, days: Sequence[date]) ->
         },
     ).pl()
     return frame
-
-
-def _forget_alike(connection: duckdb.DuckDBPyConnection) -> None:
-    """Correlations are made once a day; of other exchanges than before they are made at once."""
-    connection.execute("DELETE FROM base.alike_refreshes")

@@ -151,7 +151,8 @@ _RECORD = (
     """UPDATE base.markets SET status = 'unlisted', delisted_at = $now
     WHERE exchange = $exchange AND status = 'live' AND market NOT IN (SELECT market FROM listed)""",
     """INSERT INTO base.markets BY NAME
-    SELECT CAST(nextval('market_ids') AS INTEGER) AS market_id, $exchange AS exchange, l.*,
+    SELECT CAST(nextval('market_ids') AS INTEGER) AS market_id, $exchange AS exchange,
+           $exchange IN (FROM base.held_exchanges) AS held, l.*,
            i.* EXCLUDE (market, asset), $now AS first_seen, $now AS last_seen,
            CASE WHEN l.status = 'live' THEN NULL ELSE CAST($now AS TIMESTAMP) END AS delisted_at
     FROM listed l JOIN identities i USING (market)

@@ -100,7 +100,7 @@ def _merge_settlements(
         # Bounded by the batch's own span: what lies outside cannot be touched by it.
         connection.execute(
             """CREATE OR REPLACE TEMP TABLE batch AS
-            SELECT i.*, s.source AS held,
+            SELECT i.* REPLACE (base.kept_text(i.raw_rate, i.rate) AS raw_rate), s.source AS held,
                 s.mark_price IS NULL AND i.mark_price IS NOT NULL AS priced, CASE
                 WHEN s.market_id IS NULL THEN 'new'
                 WHEN o.market_id IS NOT NULL AND $by = 'exchange' THEN 'same'
@@ -204,8 +204,8 @@ def _revise(connection: duckdb.DuckDBPyConnection, load_id: int, now: datetime) 
     """The new value wins, the old one is kept; the day of a former interval is owed as well."""
     connection.execute(
         """INSERT INTO rate_revisions
-        SELECT s.market_id, s.funding_time, s.rate, s.interval_hours, s.raw_rate, s.lag_ms,
-               s.load_id, b.fate, ?, ?
+        SELECT s.market_id, s.funding_time, s.rate, s.interval_hours,
+               base.sent_text(s.raw_rate, s.rate), s.lag_ms, s.load_id, b.fate, ?, ?
         FROM settlements s JOIN batch b USING (market_id, funding_time)
         WHERE b.fate IN ('exchange', 'reinterpreted', 'released')""",
         [load_id, now],

@@ -188,6 +188,7 @@ def _stored(
     with visible(connection, "suspects", frame):
         found = connection.execute(
             """SELECT n FROM suspects JOIN (
+                SELECT market_id, funding_time, base.sent_text(raw_rate, rate) AS raw_rate
                 FROM settlements WHERE funding_time >= (SELECT min(funding_time) FROM suspects)
                                    AND funding_time <= (SELECT max(funding_time) FROM suspects)
             ) USING (market_id, funding_time, raw_rate)"""

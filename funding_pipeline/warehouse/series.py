@@ -154,8 +154,8 @@ def _neighbours(
         timestamp(max(slots) + NEIGHBOUR_MS),
     ]
     rows = connection.execute(
-        """SELECT market_id, funding_time, rate, raw_rate, lag_ms, cumulative_value, mark_price,
-                  interval_hours
+        """SELECT market_id, funding_time, rate, base.sent_text(raw_rate, rate), lag_ms,
+                  cumulative_value, mark_price, interval_hours
         FROM settlements WHERE funding_time BETWEEN ? AND ?
           AND market_id IN (SELECT unnest(CAST(? AS INTEGER[])))""",
         [*bounds, [markets[market].market_id for market in by_market]],

@@ -18,6 +18,7 @@ from funding_pipeline.transforms.spreads import MARKETS, Floors, spreads
 from funding_pipeline.warehouse.database import visible
 from funding_pipeline.warehouse.holds import held as held_exchanges
 from funding_pipeline.warehouse.opportunities import refresh_opportunities
+from funding_pipeline.warehouse.spread_ranks import rank_spreads
 
 FLOORS = Floors()
 # An older price is none. Open interest and volume move slowly, and samples may fail for a while.
@@ -65,6 +66,7 @@ def refresh(
         "INSERT INTO base.spread_refresh VALUES (?, ?, ?)",
         [now, floors.open_interest_usd, floors.volume_24h_usd],
     )
+    rank_spreads(connection)
     return len(found) + refresh_opportunities(connection, now=now, held=held)
 
 

@@ -40,6 +40,7 @@ def record_unlisted(
             connection.execute(
                 """INSERT INTO base.markets BY NAME
                 SELECT CAST(nextval('market_ids') AS INTEGER) AS market_id, $exchange AS exchange,
+                       $exchange IN (FROM base.held_exchanges) AS held,
                        i.*, CASE WHEN asset IS NOT NULL THEN 'correction' END AS asset_by,
                        'unlisted' AS status, CAST($now AS TIMESTAMP) AS first_seen,
                        CAST($now AS TIMESTAMP) AS last_seen, CAST($now AS TIMESTAMP) AS delisted_at

@@ -24,6 +24,7 @@ from funding_pipeline.collection.access import http_client, origins
 from funding_pipeline.collection.budget import Priority, budget_of
 from funding_pipeline.collection.client import ExchangeClient
 from funding_pipeline.domain.errors import ExchangeError
+from funding_pipeline.domain.rates import RateUnit
 from funding_pipeline.domain.records import Market, Window
 from funding_pipeline.exchanges.base import Exchange as Collected
 from funding_pipeline.exchanges.registry import select
@@ -52,21 +53,34 @@ ESTIMATE_HOURS = 31 * 24
 _LISTS = 5
 _TICK_MINUTE = timedelta(minutes=3)
 
+# Who writes rates with so many decimals, zeros at the end included; who writes another number or an
+# exponent, beside those whose unit is another one. The rest: the shortest decimal.
+_DECIMALS = {
+    "apex": 8, "aster": 8, "binance": 8, "binance_coinm": 8, "bingx": 8, "edgex": 8, "extended": 6,
+    "hibachi": 6, "htx": 18, "paradex": 14,
+}  # fmt: skip
+_OTHERWISE = {"deribit", "kraken", "velocity"}
+
 _INSERT = """
 INSERT INTO settlements BY NAME
 SELECT s.* EXCLUDE (mark_price), CASE WHEN isnan(mark_price) THEN NULL ELSE mark_price END
            AS mark_price,
-       rtrim(rtrim(CAST(CAST(rate AS DECIMAL(18, 16)) AS VARCHAR), '0'), '.') AS raw_rate,
+       base.kept_text(coalesce(
+           CASE WHEN x.decimals IS NOT NULL THEN printf('%.' || x.decimals || 'f', rate)
+                WHEN x.otherwise THEN coalesce(
+                    base.short_text(rate * 100), CAST(rate * 100 AS VARCHAR)) END,
+           base.short_text(rate), CAST(rate AS VARCHAR)), rate) AS raw_rate,
        CASE WHEN x.recorded THEN 'recorded' ELSE 'settled' END AS kind, 'api' AS source,
        date_diff('hour', $start, funding_time) * $exchanges + x.number AS load_id,
        funding_time + $late AS collected_at
 FROM rows s JOIN numbers x USING (market_id) ORDER BY funding_time, market_id"""
 
 _LOADS = """
-INSERT INTO loads
-SELECT date_diff('hour', $start, h.hour) * $exchanges + x.number, x.exchange, 'tick',
-       h.hour - INTERVAL 1 HOUR, h.hour, h.hour + $late, h.hour + $late + INTERVAL 10 SECOND,
-       'complete', 150, 0, 150, NULL
+INSERT INTO loads BY NAME
+SELECT date_diff('hour', $start, h.hour) * $exchanges + x.number AS load_id, x.exchange,
+       'tick' AS reason, h.hour - INTERVAL 1 HOUR AS window_from, h.hour AS window_to,
+       h.hour + $late AS started, h.hour + $late + INTERVAL 10 SECOND AS ended,
+       'complete' AS outcome, 150 AS rows_new, 0 AS rows_changed, 150 AS requests
 FROM (SELECT DISTINCT exchange, number FROM numbers) x,
      (SELECT unnest(generate_series($start, $end - INTERVAL 1 HOUR, INTERVAL 1 HOUR)) AS hour) h
 ORDER BY h.hour, x.number"""
@@ -227,16 +241,29 @@ def _market_ids(
 
 
 def _numbers(connection: duckdb.DuckDBPyConnection, order: Sequence[str]) -> pl.DataFrame:
-    """Which of an hour's loads a market belongs to."""
-    kinds = {e.spec.name: e.spec.kind == "recorded" for e in select(Settings())}
+    """Which of an hour's loads a market belongs to, and how its rates are written."""
+    specs = {e.spec.name: e.spec for e in select(Settings())}
+    other = {n for n, s in specs.items() if s.rate_unit is not RateUnit.FRACTION} | _OTHERWISE
     rows = [
-        (market_id, exchange, order.index(exchange) + 1, kinds[exchange])
+        (
+            market_id,
+            exchange,
+            order.index(exchange) + 1,
+            specs[exchange].kind == "recorded",
+            _DECIMALS.get(exchange),
+            exchange in other,
+        )
         for market_id, exchange in connection.execute(
             "SELECT market_id, exchange FROM markets"
         ).fetchall()
     ]
-    schema = {"market_id": pl.Int32, "exchange": pl.String, "number": pl.Int64}
-    return pl.DataFrame(rows, schema=schema | {"recorded": pl.Boolean}, orient="row")
+    schema: dict[str, type[pl.DataType]] = {
+        "market_id": pl.Int32,
+        "exchange": pl.String,
+        "number": pl.Int64,
+    }
+    schema |= {"recorded": pl.Boolean, "decimals": pl.Int32, "otherwise": pl.Boolean}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _last_but_one(
@@ -295,8 +322,10 @@ def _finish(
         for exchange in collected:
             _record_windows(connection, exchange.spec.name, start_ms, end_ms)
         connection.execute(
-            """INSERT INTO collector_status
-            SELECT exchange, 'ok', max(ended), max(ended), NULL, NULL, count(*), sum(rows_new)
+            """INSERT INTO base.collectors BY NAME
+            SELECT exchange, 'complete' AS outcome, max(ended) AS last_run,
+                   max(ended) AS last_success, count(*) AS total_runs,
+                   sum(rows_new) AS total_records
             FROM loads GROUP BY exchange"""
         )
     connection.execute("CHECKPOINT")

@@ -63,7 +63,8 @@ def test_release_derives_publishes_and_says_what_it_could_not(run: Run, database
     with database.open() as connection:
         assert rows(
             connection,
-            "SELECT raw_rate FROM settlements WHERE raw_rate IN ('0.2', '0.0004') ORDER BY 1 DESC",
+            """SELECT raw_rate FROM funding_rates WHERE raw_rate IN ('0.2', '0.0004')
+            ORDER BY 1 DESC""",
         ) == [("0.2",), ("0.0004",)]
         assert rows(connection, "FROM gaps WHERE state = 'open' AND reason = 'quarantined'") == []
     assert "off grid" in run("quarantine", "list").output

@@ -9,6 +9,7 @@ from datetime import datetime
 import duckdb
 
 from funding_pipeline.warehouse.database import visible
+from funding_pipeline.warehouse.holds import apply_holds
 from funding_pipeline_tests.transforms.hour_by_hour import FOREVER, Life, Row, settlements_frame
 
 Markets = Mapping[str, list[Row]]  # by "exchange/market"
@@ -67,3 +68,4 @@ def hold(connection: duckdb.DuckDBPyConnection, exchange: str) -> None:
         'made up' AS detail, $day AS shown_from, $day AS shown_to, $day AS held_at""",
         {"exchange": exchange, "day": datetime(2025, 6, 1)},
     )
+    apply_holds(connection)

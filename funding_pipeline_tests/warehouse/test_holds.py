@@ -8,12 +8,15 @@ from typing import Any
 import duckdb
 import pytest
 
+from funding_pipeline.domain.records import Market
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse import database as database_module
 from funding_pipeline.warehouse.database import Database, migrate, migrations, transaction
 from funding_pipeline.warehouse.derive import derive
 from funding_pipeline.warehouse.holds import held, release
+from funding_pipeline.warehouse.markets import record_markets
 from funding_pipeline.warehouse.owed import owed
+from funding_pipeline.warehouse.unlisted import record_unlisted
 from funding_pipeline_tests.transforms.hour_by_hour import Row
 from funding_pipeline_tests.transforms.test_canaries import (
     ASSETS,
@@ -334,9 +337,10 @@ def test_an_existing_database_keeps_its_markets(monkeypatch: pytest.MonkeyPatch)
         put(connection, {1: [Row(datetime(2025, 3, 2), 0.0001, 8)]})
         monkeypatch.setattr(database_module, "migrations", lambda: known)
         migrate(connection)
-        assert rows(connection, "FROM base.markets ORDER BY market_id") == stored
+        kept = rows(connection, "SELECT * EXCLUDE (held) FROM base.markets ORDER BY market_id")
+        assert kept == stored
         assert rows(connection, "FROM markets ORDER BY market_id") == stored
-        assert rows(connection, "DESCRIBE base.markets") == columns
+        assert rows(connection, "DESCRIBE base.markets")[: len(columns)] == columns
         assert rows(connection, "SELECT exchange, rate FROM funding_rates") == [("gate", 0.0001)]
         assert rows(connection, "SELECT nextval('market_ids')") == [(3,)]
         with pytest.raises(duckdb.ConstraintException):
@@ -353,3 +357,50 @@ def test_days_owed_over_years_are_judged_in_pieces(database: Database) -> None:
         )
     derive(database, now=NOW)
     assert hold_of(database) == [f"{FAULTY} {X100}"]
+
+
+def market(name: str) -> Market:
+    return Market(market=name, symbol=name, quote="USDT", settle="USDT")
+
+
+@pytest.mark.parametrize("how", ["listed", "imported"])
+def test_a_market_that_comes_while_its_exchange_is_held_is_not_shown(
+    database: Database, how: str
+) -> None:
+    record = record_markets if how == "listed" else record_unlisted
+    with database.open() as connection:
+        for exchange in ("one", "two"):
+            record(connection, exchange, [market("AAA")], NOW)
+        hold(connection, "one")
+        for exchange in ("one", "two"):
+            record(connection, exchange, [market("AAA"), market("BBB")], NOW)
+        shown = "SELECT exchange, market FROM markets ORDER BY ALL"
+        assert rows(connection, shown) == [("two", "AAA"), ("two", "BBB")]
+        with transaction(connection):
+            release(connection, "one", note=None, now=NOW)
+        assert len(rows(connection, shown)) == 4
+
+
+def test_an_existing_database_keeps_its_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = migrations()
+    with duckdb.connect() as connection:
+        monkeypatch.setattr(database_module, "migrations", lambda: [m for m in known if m[0] < 17])
+        migrate(connection)
+        for number, exchange in enumerate(("gate", "okx"), start=1):
+            connection.execute(
+                """INSERT INTO base.markets BY NAME SELECT $number AS market_id, $exchange
+                AS exchange, 'AAA' AS market, 'AAA' AS symbol, 1 AS multiplier, 'USD' AS quote,
+                'USD' AS settle, 'live' AS status, $seen AS first_seen, $seen AS last_seen""",
+                {"number": number, "exchange": exchange, "seen": NOW},
+            )
+        connection.execute(
+            """INSERT INTO holds BY NAME SELECT unnest(['gate', 'okx', 'okx']) AS exchange,
+            'mistake' AS mistake, '' AS detail, $now AS shown_from, $now AS shown_to,
+            $now AS held_at, unnest([NULL, $now, $now]) AS released_at""",
+            {"now": NOW},
+        )
+        before = rows(connection, "FROM markets")
+        monkeypatch.setattr(database_module, "migrations", lambda: known)
+        migrate(connection)
+        assert rows(connection, "FROM markets") == before
+        assert [row[1] for row in before] == ["okx"]

@@ -163,7 +163,7 @@ def test_a_corrected_rate_wins_and_the_old_one_is_kept(
     assert counts(found) == (0, 1, 5, 0)
     assert rows(
         connection,
-        f"""SELECT rate, raw_rate, load_id, collected_at FROM settlements
+        f"""SELECT rate, raw_rate, load_id, collected_at FROM funding_rates
         WHERE funding_time = '{time_of(16)}'""",
     ) == [(0.0042, "0.0042", 2, LATER)]
     assert rows(
@@ -182,7 +182,9 @@ def test_another_spelling_of_the_same_number_is_no_revision(
     respelt = [sent(0, "0.00010"), sent(8, "1e-4", lag_ms=90, mark_price=5.0)]
     found = collect(connection, {"AAA": respelt}, span(0, 9), refetch=True, load_id=2)
     assert counts(found) == (0, 0, 2, 0)
-    assert rows(connection, "SELECT DISTINCT raw_rate, load_id FROM settlements") == [("0.0001", 1)]
+    assert rows(connection, "SELECT DISTINCT raw_rate, load_id FROM funding_rates") == [
+        ("0.0001", 1)
+    ]
 
 
 def test_a_provisional_interval_is_reinterpreted_when_the_next_row_comes(

@@ -11,8 +11,12 @@ import pytest
 
 from funding_pipeline.transforms import fees
 from funding_pipeline.transforms.opportunities import OPPORTUNITIES, Rule
-from funding_pipeline.warehouse.database import visible
+from funding_pipeline.warehouse import database as database_module
+from funding_pipeline.warehouse import spreads as spreads_module
+from funding_pipeline.warehouse.database import migrate, migrations, visible
+from funding_pipeline.warehouse.holds import apply_holds
 from funding_pipeline.warehouse.opportunities import refresh_opportunities, replay
+from funding_pipeline.warehouse.spread_ranks import rank_spreads
 from funding_pipeline.warehouse.spreads import refresh
 from funding_pipeline_tests.transforms.hour_by_hour import HOUR, Row, at, series, settlements_frame
 from funding_pipeline_tests.transforms.pairs_hour_by_hour import WINDOWS, slow_log, spreads
@@ -161,6 +165,71 @@ def test_one_pair_by_hand(two: duckdb.DuckDBPyConnection) -> None:
     )
     assert left_out == [("14d", "coverage", 0.71, None), ("30d", "coverage", 0.33, None)]
     assert rows(two, "SELECT rank, long_market FROM top_spreads") == [(1, "kAAA")]
+
+
+RANKED = """SELECT row_number() OVER (ORDER BY net_apr_taker DESC, long_exchange, long_market,
+    short_exchange, short_market) AS rank, * FROM spreads WHERE "window" = '7d' ORDER BY rank"""
+
+
+@pytest.fixture
+def tied(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Four exchanges, on two of which rates and fees are the same: their pairs go by name, which is
+    not the order of their ids.
+    """
+    add_market(connection, 1)
+    add_market(connection, 2)
+    add_market(connection, 3, exchange="velocity")
+    add_market(connection, 4, exchange="lighter")
+    flat = HOURLY[:240]
+    steep = [Row(row.time, 3 * row.rate + 1e-5, row.interval) for row in flat]
+    zero = [Row(row.time, 0.0, row.interval) for row in flat]
+    settle(connection, {1: flat, 2: steep, 3: zero, 4: zero})
+    return connection
+
+
+def ranked_as_shown(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    found = dictionaries(connection, "FROM top_spreads")
+    assert found == dictionaries(connection, RANKED)
+    assert rows(connection, "DESCRIBE top_spreads") == rows(connection, f"DESCRIBE {RANKED}")
+    return found
+
+
+def test_the_stored_ranks_are_the_order_of_what_is_shown(
+    tied: duckdb.DuckDBPyConnection,
+) -> None:
+    refresh(tied, now=NOW, markets=[])
+    tied.execute("UPDATE base.spread_legs SET maker = 0, taker = 0 WHERE market_id IN (3, 4)")
+    rank_spreads(tied)
+    everything = ranked_as_shown(tied)
+    assert len(everything) == 6
+    assert everything[0]["net_apr_taker"] == everything[1]["net_apr_taker"]
+    hold(tied, everything[0]["long_exchange"])
+    assert 0 < len(ranked_as_shown(tied)) < 6
+    tied.execute("DELETE FROM holds")
+    apply_holds(tied)
+    assert ranked_as_shown(tied) == everything
+
+
+def test_new_spreads_are_ranked(tied: duckdb.DuckDBPyConnection) -> None:
+    refresh(tied, now=NOW, markets=[])
+    assert len(ranked_as_shown(tied)) == 6
+
+
+def test_spreads_of_an_existing_database_are_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = migrations()
+    with duckdb.connect() as connection:
+        monkeypatch.setattr(database_module, "migrations", lambda: [m for m in known if m[0] < 17])
+        migrate(connection)
+        for market_id in (1, 2, 3):
+            add_market(connection, market_id)
+        settle(connection, {1: HOURLY[:240], 2: HOURLY[:240], 3: EIGHT[:30]})
+        monkeypatch.setattr(spreads_module, "rank_spreads", lambda _: None)
+        refresh(connection, now=NOW, markets=[])
+        before = dictionaries(connection, "FROM top_spreads")
+        assert [row["rank"] for row in before] == [1, 2, 3]
+        monkeypatch.setattr(database_module, "migrations", lambda: known)
+        migrate(connection)
+        assert ranked_as_shown(connection) == before
 
 
 def test_the_view_has_the_formulas_of_the_transforms(two: duckdb.DuckDBPyConnection) -> None:
@@ -357,6 +426,7 @@ def test_another_asset_quote_rule_or_held_exchange_makes_its_pairs_anew(
     go(three, 322)
     same_as_replayed(three, 322, held=["okx"])
     three.execute("DELETE FROM holds")
+    apply_holds(three)
     go(three, 320)
     assert stored(three)["opened"].to_list()[: len(before)] == before["opened"].to_list()
     rule = Rule(open_above=0.5, close_below=0.1)

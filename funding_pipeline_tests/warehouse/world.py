@@ -134,7 +134,8 @@ def settlements(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
     return connection.execute(
         """SELECT m.market, epoch_ms(funding_time) // 3600000 - ? // 3600000, rate,
                s.interval_hours,
-               covered_hours, kind, raw_rate, lag_ms, cumulative_value, mark_price, source
+               covered_hours, kind, base.sent_text(raw_rate, rate), lag_ms, cumulative_value,
+               mark_price, source
         FROM settlements s JOIN markets m USING (market_id) ORDER BY ALL""",
         [ORIGIN],
     ).fetchall()
