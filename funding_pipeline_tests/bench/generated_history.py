@@ -30,6 +30,8 @@ _HOLE_CHANCE = 1 / 20_000  # of a single settlement
 # The newest days are whole, or every hole in them would be asked for again.
 _WHOLE_HOURS = 7 * 24
 _BLOCK = 64
+# What the sandbox shows every hour is the rate of so many hours; one hour's share is paid.
+_SHOWN_FOR_HOURS = {"paradex": 8}
 # Settlements whose answers tell the mark price.
 _PRICED = {"binance", "binance_coinm", "aster", "bingx", "dydx", "grvt", "edgex", "woo"}
 
@@ -92,6 +94,7 @@ class History:
         self._last = np.full(len(listed), -(10**6), np.int64)
         self._random = np.random.default_rng(seed)
         self._salt = np.array([int(uniform(key, 0) * 2**20) for key in self._own])
+        self._paid = np.array([1 / _SHOWN_FOR_HOURS.get(name, 1) for name, _ in listed])
         self._jitter = np.array([listing.jitter_ms for _, listing in listed])
 
     def settled(self, first_hour: int, end_hour: int) -> Settled:
@@ -106,6 +109,7 @@ class History:
         unit = 10.0 ** np.array([listing.decimals for listing in listings])[market]
         rates = np.clip(rates * interval / 8 * multiplier, -cap, cap)
         rates = np.copysign(np.floor(np.abs(rates) * unit + 0.5) / unit, rates) + 0.0
+        rates = rates * self._paid[market]
         covered = self._covered(intervals, first_hour)[hour, market]
         prices = self._prices(first_hour, end_hour)[hour, market]
         stamps = hour + first_hour

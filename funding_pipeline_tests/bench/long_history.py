@@ -32,6 +32,7 @@ from funding_pipeline.sandbox import wire
 from funding_pipeline.sandbox.market import DAY_MS, HOUR_MS, Listing
 from funding_pipeline.sandbox.server import running_sandbox
 from funding_pipeline.settings import Settings
+from funding_pipeline.warehouse import asset_averages
 from funding_pipeline.warehouse.database import Database, timestamp, transaction, visible
 from funding_pipeline.warehouse.derive import derive
 from funding_pipeline.warehouse.ledger import claim_origin
@@ -47,7 +48,8 @@ from funding_pipeline_tests.bench.generated_history import (
 )
 
 YEARS_DAYS = 1_096
-MONTH_DAYS = 30
+# So long ago a tick reaches back, and further.
+DERIVED_DAYS = 125
 ESTIMATE_HOURS = 31 * 24
 # How often the lists of markets are taken, between the first day and now.
 _LISTS = 5
@@ -95,15 +97,28 @@ SELECT m.market_id, h.hour + INTERVAL 56 MINUTE AS observed_at, 0.0001 * sin(m.m
        round(50 + hash(m.asset) % 1000 + sin(h.n), 4) AS index_price,
        round(1e6 * (1 + hash(m.market_id) % 50 + cos(h.n)), 2) AS open_interest_usd,
        round(1e6 * (1 + hash(m.market_id) % 90 + sin(h.n)), 2) AS volume_24h_usd
-FROM markets m, (
+FROM markets m JOIN numbers x USING (market_id), (
     SELECT hour, row_number() OVER () AS n FROM (
         SELECT unnest(generate_series($end - $span, $end - INTERVAL 1 HOUR, INTERVAL 1 HOUR))
             AS hour)
 ) h
-WHERE m.status = 'live' AND m.interval_hours IS NOT NULL AND NOT EXISTS (
-    FROM settlements s WHERE s.market_id = m.market_id AND s.kind = 'recorded'
-      AND s.funding_time > $end - INTERVAL 9 HOUR)
+-- Of recorded markets, samples are what settles.
+WHERE m.status = 'live' AND m.interval_hours IS NOT NULL AND NOT x.recorded
 ORDER BY h.hour, m.market_id"""
+
+
+# The days from $first on, as many days earlier.
+_REPEATED = (
+    """INSERT INTO base.daily_stats
+    SELECT * REPLACE (day - CAST($days AS INTEGER) AS day) FROM base.daily_stats
+    WHERE day >= CAST($first AS DATE) AND day < CAST($first AS DATE) + CAST($days AS INTEGER)
+    ORDER BY day, market_id""",
+    """INSERT INTO base.moving_averages
+    SELECT * REPLACE (as_of - to_days(CAST($days AS INTEGER)) AS as_of) FROM base.moving_averages
+    WHERE as_of >= $first AND as_of < $first + to_days(CAST($days AS INTEGER))
+      AND extract(hour FROM as_of) = 0
+    ORDER BY as_of, market_id""",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +163,10 @@ def fill(folder: Path, *, days: int, now_ms: int) -> LongHistory:
                 with visible(connection, "rows", rows):
                     connection.execute(_INSERT, {"start": times["start"], **common})
             connection.execute(_LOADS, times | common)
-        connection.execute(
-            _ESTIMATES,
-            {"end": times["end"], "span": timedelta(hours=min(ESTIMATE_HOURS, days * 24))},
-        )
+            connection.execute(
+                _ESTIMATES,
+                {"end": times["end"], "span": timedelta(hours=min(ESTIMATE_HOURS, days * 24))},
+            )
         _finish(connection, collected, start_ms, end_ms)
         rows, markets = connection.execute(
             "SELECT (SELECT count(*) FROM settlements), count(*) FROM markets"
@@ -160,14 +175,24 @@ def fill(folder: Path, *, days: int, now_ms: int) -> LongHistory:
 
 
 def complete(history: LongHistory) -> None:
-    """Derive and publish, as the derivation job does. Gaps were asked for in vain long ago; what
-    only the next tick will bring is none.
+    """Derive and publish, as the derivation job does; the next publication writes what changed.
+
+    Daily figures and averages older than `DERIVED_DAYS` are those of the newer days once more. Gaps
+    were asked for in vain long ago; what only the next tick will bring is none.
     """
     database = Database(Settings(data_dir=history.folder))
-    # Judging three years takes longer than deriving them, and what is generated is right.
+    # Judging takes longer than deriving, and what is generated is right.
     with mock.patch("funding_pipeline.warehouse.derive.hold_faulty", return_value=[]):
         derive(database, now=timestamp(history.end_ms))
     with database.open() as connection:
+        first = timestamp(history.end_ms).replace(hour=0) - timedelta(days=DERIVED_DAYS)
+        while first > timestamp(history.start_ms):
+            for statement in _REPEATED:
+                connection.execute(statement, {"first": first, "days": DERIVED_DAYS})
+            first -= timedelta(days=DERIVED_DAYS)
+        connection.execute("DELETE FROM base.asset_averages_members")
+        with transaction(connection):
+            asset_averages.refresh(connection, now=timestamp(history.end_ms), markets=[])
         connection.execute(
             """DELETE FROM base.gaps WHERE state = 'open' AND last_missing >= ?""",
             [timestamp(history.end_ms - DAY_MS)],
@@ -176,7 +201,8 @@ def complete(history: LongHistory) -> None:
             """UPDATE base.gaps SET state = 'given up', closed_at = found_at, asked_times = 3
             WHERE state = 'open'"""
         )
-    publish(database)
+    for _ in range(3):
+        publish(database)
 
 
 def copy(history: LongHistory, folder: Path) -> LongHistory:
@@ -316,8 +342,9 @@ def _finish(
             """INSERT INTO dirty_days (market_id, day, since)
             SELECT market_id, CAST(funding_time - to_hours(CAST(interval_hours AS INTEGER)) AS DATE)
                    AS day, $now
-            FROM settlements GROUP BY ALL ORDER BY day, market_id""",
-            {"now": timestamp(end_ms)},
+            FROM settlements WHERE funding_time > $now - to_days(CAST($days AS INTEGER))
+            GROUP BY ALL ORDER BY day, market_id""",
+            {"now": timestamp(end_ms), "days": DERIVED_DAYS},
         )
         for exchange in collected:
             _record_windows(connection, exchange.spec.name, start_ms, end_ms)
