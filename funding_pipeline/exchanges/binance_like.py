@@ -233,7 +233,12 @@ class BinanceLike:
 
         if market is None:
             return ascending_inclusive(page, window, self.spec)
-        return ascending(page, window)
+        return ascending(
+            page,
+            window,
+            interval_hours=market.interval_hours or 1,
+            page_rows=self.spec.page_rows,
+        )
 
     def estimates(self) -> EstimatesPlan:
         """Premium index of all symbols, intervals and 24 h volume."""

@@ -33,8 +33,18 @@ Place = TypeVar("Place", str, int)
 LONGEST_STEP_MS = 25 * HOUR_MS
 
 
-def ascending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPlan:
-    """Oldest first: the next page starts after the newest stamp seen."""
+def ascending(
+    page: Callable[[Window], PagePlan],
+    window: Window,
+    *,
+    interval_hours: int = 1,
+    page_rows: int | None = None,
+) -> HistoryPlan:
+    """Oldest first: the next page starts after the newest stamp seen.
+
+    A market's declared interval is believed only together with a page shorter than `page_rows`:
+    nothing is asked for where the next settlement lies beyond the window.
+    """
     rows: list[RawSettlement] = []
     start = window.start_ms
     while start < window.end_ms:
@@ -44,12 +54,20 @@ def ascending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPlan
             return Unproven(rows, len(sent)) if sent else rows
         rows += fresh
         newest = max(row.time_ms for row in fresh)
-        if newest // HOUR_MS == (window.end_ms - 1) // HOUR_MS:
+        short = page_rows is not None and len(sent) < page_rows
+        step_hours = min(interval_hours, _newest_step_hours(fresh)) if short else 1
+        if newest // HOUR_MS + step_hours > (window.end_ms - 1) // HOUR_MS:
             # A page that begins late may be the end of what was asked for instead of its beginning.
             late = min(row.time_ms for row in fresh) - start > LONGEST_STEP_MS
             return Unproven(rows, len(sent)) if late else rows
         start = newest + 1
     return rows
+
+
+def _newest_step_hours(rows: Iterable[RawSettlement]) -> int:
+    """Between the two newest settlements of a market; a day where there is only one."""
+    hours = sorted({row.time_ms // HOUR_MS for row in rows})
+    return hours[-1] - hours[-2] if len(hours) > 1 else 24
 
 
 def descending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPlan:
@@ -114,16 +132,21 @@ def ascending_inclusive(
     """Oldest first, all markets in one list: a page may end inside a group of equal stamps, so the
     next one begins at the newest stamp seen, and what is known is dropped. A group that fills a
     page by itself hides what lies behind it: PageOverflowError, never a silent loss.
+
+    A page that reaches the window's last hour and is smaller than another one was the last.
     """
     rows: dict[tuple[str, int], RawSettlement] = {}
     start, largest, pages = window.start_ms, 0, 0
     while start < window.end_ms:
-        found = _distinct((yield from page(Window(start, window.end_ms))), start, window.end_ms)
+        sent = yield from page(Window(start, window.end_ms))
+        found = _distinct(sent, start, window.end_ms)
         if not found:
             break
         rows.update(found)
         times = [time_ms for _, time_ms in found]
         newest = max(times)
+        if len(sent) < largest and newest // HOUR_MS == (window.end_ms - 1) // HOUR_MS:
+            break
         if min(times) == newest:
             # Fewer than the only page before, which was not full: that page was the last already.
             if not (pages == 1 and len(found) < largest < spec.page_rows):
