@@ -156,6 +156,8 @@ class Load:
         asked = [market for market in askable if market.market in self._listed]
         units = plan(job, self._spec, asked, covered, self._now_ms)
         self._lone = lone(units, known, observed) if told else []
+        if self._spec.history_of_all and len(self._lone) < len(units):
+            self._lone = []  # the history is asked in any case, and tells them all
         self._report.markets_listed = len(listed)
         self._report.markets_asked = len({unit.market for unit in units})
         wanted = job.markets.union(job.holes.get(name, ()))

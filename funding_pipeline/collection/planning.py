@@ -79,9 +79,7 @@ def plan(
     if job.reason in ("tick", "sweep"):
         chosen = [m for m in chosen if m.live]
     if job.reason == "tick":
-        due = [m for m in chosen if _due(m, now_ms)]
-        # One answer for all markets tells of those that are not due as well.
-        chosen = chosen if due and spec.history_of_all else due
+        chosen = [m for m in chosen if _due(m, now_ms)]
     for market in chosen:
         listed = (market.listed_at_ms or 0) // HOUR_MS * HOUR_MS
         wanted = Window(max(job.window.start_ms, listed, kept_ms), end)

@@ -3,14 +3,17 @@
 Belongs here: the page loops that exchanges share. Does not: requests or parsers of one exchange.
 A documented page limit is never trusted, neither as an upper nor as a lower bound: a short page
 ends nothing. A history is exhausted when a page brings nothing new, or when it reaches so near to
-the window's edge that no further settlement fits, the shortest interval being one hour.
+the window's edge that no further settlement fits, the shortest interval being one hour. A longer
+one, declared by the market, is believed where the page confirms it: no rows are closer together,
+and there are fewer than a full page's.
 
 What ends in another way is told as `Unproven`: the exchange says that there is no next page, sends
 a page again, or sends rows beyond what was asked for. If that last page is full, the exchange may
 have cut the rest.
 """
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 from funding_pipeline.domain.errors import PageOverflowError
@@ -37,14 +40,10 @@ def ascending(
     page: Callable[[Window], PagePlan],
     window: Window,
     *,
-    interval_hours: int = 1,
+    interval_hours: int | None = None,
     page_rows: int | None = None,
 ) -> HistoryPlan:
-    """Oldest first: the next page starts after the newest stamp seen.
-
-    A market's declared interval is believed only together with a page shorter than `page_rows`:
-    nothing is asked for where the next settlement lies beyond the window.
-    """
+    """Oldest first: the next page starts after the newest stamp seen."""
     rows: list[RawSettlement] = []
     start = window.start_ms
     while start < window.end_ms:
@@ -54,8 +53,7 @@ def ascending(
             return Unproven(rows, len(sent)) if sent else rows
         rows += fresh
         newest = max(row.time_ms for row in fresh)
-        short = page_rows is not None and len(sent) < page_rows
-        step_hours = min(interval_hours, _newest_step_hours(fresh)) if short else 1
+        step_hours = _step_hours(sent, interval_hours, page_rows)
         if newest // HOUR_MS + step_hours > (window.end_ms - 1) // HOUR_MS:
             # A page that begins late may be the end of what was asked for instead of its beginning.
             late = min(row.time_ms for row in fresh) - start > LONGEST_STEP_MS
@@ -64,13 +62,23 @@ def ascending(
     return rows
 
 
-def _newest_step_hours(rows: Iterable[RawSettlement]) -> int:
-    """Between the two newest settlements of a market; a day where there is only one."""
-    hours = sorted({row.time_ms // HOUR_MS for row in rows})
-    return hours[-1] - hours[-2] if len(hours) > 1 else 24
+def _step_hours(
+    sent: Sequence[RawSettlement], interval_hours: int | None, page_rows: int | None
+) -> int:
+    """Hours in which nothing settles beside a row of this page."""
+    if interval_hours is None or page_rows is None or len(sent) >= page_rows:
+        return 1
+    hours = sorted({row.time_ms // HOUR_MS for row in sent})
+    return min([interval_hours, *(after - before for before, after in pairwise(hours))])
 
 
-def descending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPlan:
+def descending(
+    page: Callable[[Window], PagePlan],
+    window: Window,
+    *,
+    interval_hours: int | None = None,
+    page_rows: int | None = None,
+) -> HistoryPlan:
     """Newest first: the next page ends before the oldest stamp seen."""
     rows: list[RawSettlement] = []
     end = window.end_ms
@@ -81,7 +89,7 @@ def descending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPla
             return Unproven(rows, len(sent)) if sent else rows
         rows += fresh
         oldest = min(row.time_ms for row in fresh)
-        if oldest - window.start_ms < HOUR_MS:
+        if oldest - window.start_ms < _step_hours(sent, interval_hours, page_rows) * HOUR_MS:
             break
         end = oldest
     return rows
@@ -133,7 +141,8 @@ def ascending_inclusive(
     next one begins at the newest stamp seen, and what is known is dropped. A group that fills a
     page by itself hides what lies behind it: PageOverflowError, never a silent loss.
 
-    A page that reaches the window's last hour and is smaller than another one was the last.
+    A page that reaches the window's last hour and is smaller than another one was the last; were it
+    cut all the same, the rest would be found as gaps.
     """
     rows: dict[tuple[str, int], RawSettlement] = {}
     start, largest, pages = window.start_ms, 0, 0
