@@ -170,10 +170,10 @@ def needed(spec: ExchangeSpec, dataset: Dataset, days: int) -> int:
 
 def _inclusive_pages(times: Sequence[int], page_rows: int) -> int:
     """Pages of all markets together: each begins at the newest stamp of the one before, whose rows
-    may have been cut.
+    may have been cut. After a full one another is needed to see that it was the last.
     """
     pages, start = 1, 0
-    while start + page_rows < len(times):
+    while start + page_rows <= len(times):
         start = bisect_left(times, times[start + page_rows - 1])
         pages += 1
     return pages

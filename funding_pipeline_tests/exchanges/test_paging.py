@@ -216,4 +216,4 @@ def test_a_smaller_page_in_the_last_hour_was_the_last_of_all_markets() -> None:
 
     assert requests([30], 9) == 2, "30 rows, then 11"
     assert requests([30, 4, 30], 9) == 3, "cut before the last hour"
-    assert requests([40], 9) > 2, "all in one page, and nothing to compare it with"
+    assert requests([40], 9) == 2, "all in one page: compared with the next"
