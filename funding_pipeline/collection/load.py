@@ -46,6 +46,8 @@ BATCH_SECONDS = 15.0
 FAILED_SHARE = 0.2
 PATIENT = {"backfill", "sweep", "repair"}  # reasons that give way to others in the rate budget
 
+_BROKE = "%s: collection broke"
+
 logger = logging.getLogger(__name__)
 
 
@@ -111,7 +113,9 @@ class Load:
             assert isinstance(first, ExchangeFailedError), "raised by a worker, in no inner group"
             self._fail(str(first), first.kind)
         except* Exception as unexpected:
-            self._break(*unexpected.exceptions)
+            # A defect or a full disk: loud here, but the other exchanges go on.
+            logger.exception(_BROKE, self._spec.name)
+            self._fail("; ".join(f"{type(e).__name__}: {e}" for e in unexpected.exceptions))
 
     async def _list(self) -> Sequence[Market] | None:
         """The market list; None where it could not be had."""
@@ -127,11 +131,6 @@ class Load:
     def _fail(self, message: str, kind: ErrorKind | None = None) -> None:
         self._report.outcome = "failed"
         self._report.error, self._report.error_kind = message, kind
-
-    def _break(self, *errors: Exception) -> None:
-        """A defect or a full disk: loud here, but the other exchanges go on."""
-        logger.error("%s: collection broke", self._spec.name, exc_info=errors[0])
-        self._fail("; ".join(f"{type(e).__name__}: {e}" for e in errors))
 
     def _begin(self, listed: Sequence[Market] | None) -> list[Unit]:
         """Open the load, store the market list, plan. Nothing to plan without a list.
@@ -249,12 +248,16 @@ class Load:
             try:
                 self._merge(self._batch)
             except Exception as broken:
-                self._break(broken)
+                logger.exception(_BROKE, self._spec.name)
+                self._fail(f"{type(broken).__name__}: {broken}")
             with self._database.open() as connection:
-                report, answered, volume, now = (
+                close(
+                    connection,
+                    self._spec,
+                    self._job,
                     self._report,
                     self._answered,
                     self._volume,
+                    load_id,
                     utc_now(),
                 )
-                close(connection, self._spec, self._job, report, answered, volume, load_id, now)

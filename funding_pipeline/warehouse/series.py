@@ -173,18 +173,14 @@ def _decide(
     fixed = spec.interval if isinstance(spec.interval, FixedInterval) else None
     evidence = []
     for slot in slots:
-        before = stored.get(slot)
-        seed = before and before.hours
-        if fixed is not None:
-            hours = fixed.at(slot)
-        else:
-            # What is stored carries its own hours where every row does.
-            own = rows.get(slot) or context.get(slot) or stored[slot].row
-            hours = own.raw.interval_hours
+        seed = stored[slot].hours if slot in stored else None
+        # What is stored carries its own hours where every row does.
+        own = rows.get(slot) or context.get(slot) or stored[slot].row
+        hours = fixed.at(slot) if fixed is not None else own.raw.interval_hours
         if slot == slots[-1] and slot < newest:
             hours = hours or seed  # its follower is stored too far off to be seen here
         evidence.append(Slot(slot, hours, seed))
-    previous = None
+    previous: int | None = None
     for slot, hours in zip(slots, intervals(evidence, declared), strict=True):
         gap = None if previous is None else (slot - previous) // HOUR_MS
         previous = slot
