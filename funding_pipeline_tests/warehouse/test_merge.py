@@ -124,13 +124,15 @@ TOUCHED = ("settlements", "rate_revisions", "dirty_days", "collected_windows", "
 TWO_DAYS = series_module._NEIGHBOURS.replace(" AND funding_time >= start", "")
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.data())
 def test_two_neighbours_tell_what_all_of_two_days_would(data: st.DataObject) -> None:
     """Ticks with the intervals that are declared by then, some of them missed, and a sweep."""
     hours = data.draw(histories())
     gaps = dict(zip(hours[1:], [b - a for a, b in pairwise(hours)], strict=True))
-    moments = sorted(data.draw(st.sets(st.sampled_from(hours[1:]), min_size=2, max_size=25)))
+    first = data.draw(st.integers(1, len(hours) - 2))
+    missed = data.draw(st.sets(st.sampled_from(hours), max_size=4))
+    moments = [hours[first], *(h for h in hours[first + 1 : first + 16] if h not in missed)]
     tells = data.draw(st.booleans())
     wrong = data.draw(st.sampled_from(hours))
     tables = []
@@ -169,7 +171,7 @@ def test_a_tick_makes_few_statements_and_moves_no_row_but_the_new_ones() -> None
             self.connection.unregister(name)
 
     history = {m: series(range(0, 49, 1), m) for m in ("AAA", "BBB")}
-    for declaration, most in ((DECLARED, 19), (HOURLY, 17)):
+    for declaration, most in ((DECLARED, 16), (HOURLY, 14)):
         with memory() as connection:
             register(connection, listed("AAA", "BBB", interval_hours=1))
             collect(connection, history, span(0, 48), declaration=declaration)
@@ -178,7 +180,7 @@ def test_a_tick_makes_few_statements_and_moves_no_row_but_the_new_ones() -> None
             answers = [answered(declaration, u, history[u.market], LATER_MS) for u in (unit, other)]
             found = merge(counting, declaration, answers, load_id=2, now=LATER)  # type: ignore[arg-type]
             assert (found.new, counting.frames["incoming"]) == (2, 2)
-            assert counting.statements <= most
+            assert counting.statements == most
 
 
 @settings(max_examples=15)
