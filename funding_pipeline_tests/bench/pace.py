@@ -79,8 +79,8 @@ def measure(name: str, *, days: int = 30, markets: int | None = None, tick: bool
     """Backfill `days` of one exchange at its limits; with `tick` an hourly run in its middle."""
     exchange, pace = EXCHANGES[name], Pace(name)
     with (
-        _simulation(name, markets) as (loop, dataset, transport, settings),
-        _simulated(loop, transport, pace),
+        simulation([name], markets) as (loop, dataset, transport, settings),
+        simulated(loop, transport, pace),
     ):
         report = loop.run_until_complete(_run(loop, exchange, settings, pace, days, tick))
         counted = loop.run_until_complete(_counted(transport, name))
@@ -96,17 +96,17 @@ def measure(name: str, *, days: int = 30, markets: int | None = None, tick: bool
 def measure_tick(name: str, *, markets: int | None = None) -> Pace:
     """The hourly run of midnight, when every market settles; the hour before was collected."""
     exchange, pace = EXCHANGES[name], Pace(name)
-    with _simulation(name, markets) as (loop, dataset, transport, settings):
+    with simulation([name], markets) as (loop, dataset, transport, settings):
 
         async def two_hours() -> None:
             await asyncio.sleep((DAY_MS - HOUR_MS - NOW_MS % DAY_MS) / 1000 + _PAST_THE_HOUR_S)
-            before = _now_ms(loop)
+            before = simulated_now_ms(loop)
             backfill = Job("backfill", Window(before - TICK_REACH_MS, before))
-            with _simulated(loop, transport, Pace(name)):
+            with simulated(loop, transport, Pace(name)):
                 await _collected(exchange, backfill, settings, before)
-            await asyncio.sleep((before + HOUR_MS - _now_ms(loop)) / 1000)
-            now_ms = _now_ms(loop)
-            with _simulated(loop, transport, pace):
+            await asyncio.sleep((before + HOUR_MS - simulated_now_ms(loop)) / 1000)
+            now_ms = simulated_now_ms(loop)
+            with simulated(loop, transport, pace):
                 tick = Job("tick", Window(now_ms - TICK_REACH_MS, now_ms))
                 report, _ = await _collected(exchange, tick, settings, now_ms)
             pace.outcome, pace.requests = report.outcome, report.traffic.requests
@@ -183,13 +183,13 @@ async def _run(
     loop: VirtualLoop, exchange: Exchange, settings: Settings, pace: Pace, days: int, tick: bool
 ) -> LoadReport:
     started = loop.time()
-    now_ms = _now_ms(loop)
+    now_ms = simulated_now_ms(loop)
     backfill = Job("backfill", Window((now_ms // DAY_MS - days) * DAY_MS, now_ms))
     running = loop.create_task(_collected(exchange, backfill, settings, now_ms))
     if tick:
         await asyncio.sleep(_middle_s(exchange.spec))
         began = loop.time()
-        now_ms = _now_ms(loop)
+        now_ms = simulated_now_ms(loop)
         job = Job("tick", Window(now_ms - 7 * DAY_MS, now_ms))
         await _collected(exchange, job, settings, now_ms)
         pace.tick_seconds = loop.time() - began
@@ -200,7 +200,7 @@ async def _run(
     return report
 
 
-def _now_ms(loop: VirtualLoop) -> int:
+def simulated_now_ms(loop: VirtualLoop) -> int:
     return NOW_MS + round(loop.time() * 1000)
 
 
@@ -241,13 +241,15 @@ class _Distant(httpx.AsyncBaseTransport):
 
 
 @contextmanager
-def _simulation(
-    name: str, markets: int | None
+def simulation(
+    names: Sequence[str], markets: int | None
 ) -> Iterator[tuple[VirtualLoop, Dataset, httpx.AsyncBaseTransport, Settings]]:
-    """A loop with a clock of its own, the exchange's counterpart on it, an empty data folder."""
+    """A loop with a clock of its own, the exchanges' counterparts on it, an empty data folder."""
     loop = VirtualLoop()
-    dataset = generate([SPOKEN[name]], markets=markets)
-    app = create_app(dataset, limits=True, faults=None, now=lambda: _now_ms(loop), clock=loop.time)
+    dataset = generate([SPOKEN[name] for name in names], markets=markets)
+    app = create_app(
+        dataset, limits=True, faults=None, now=lambda: simulated_now_ms(loop), clock=loop.time
+    )
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder), sandbox_url="http://sandbox.invalid")
         asyncio.set_event_loop(loop)
@@ -260,9 +262,7 @@ def _simulation(
 
 
 @contextmanager
-def _simulated(
-    loop: VirtualLoop, transport: httpx.AsyncBaseTransport, pace: Pace
-) -> Iterator[None]:
+def simulated(loop: VirtualLoop, transport: httpx.AsyncBaseTransport, pace: Pace) -> Iterator[None]:
     """The engine on this loop's clock and this network, its budget counting what it grants."""
     spend, run = SharedBudget.spend, ExchangeClient.run
 
@@ -280,7 +280,7 @@ def _simulated(
         pace.listing = pace.listing or self.traffic.requests
         return done
 
-    clock = SimpleNamespace(time=lambda: _now_ms(loop) / 1000, monotonic=loop.time)
+    clock = SimpleNamespace(time=lambda: simulated_now_ms(loop) / 1000, monotonic=loop.time)
     client = "funding_pipeline.collection.engine.http_client"
     with (
         mock.patch("funding_pipeline.collection.budget.time", clock),
