@@ -46,6 +46,8 @@ BATCH_SECONDS = 15.0
 FAILED_SHARE = 0.2
 PATIENT = {"backfill", "sweep", "repair"}  # reasons that give way to others in the rate budget
 
+_BROKE = "%s: collection broke"
+
 logger = logging.getLogger(__name__)
 
 
@@ -87,6 +89,7 @@ class Load:
 
     async def run(self) -> LoadReport:
         """Collect; every failure ends in the report and in the ledger."""
+        started = time.monotonic()
         try:
             await self._load()
         except asyncio.CancelledError:
@@ -96,11 +99,11 @@ class Load:
             self._budget.close()
             if self._load_id is not None:
                 await asyncio.to_thread(self._end, self._load_id)
+            self._report.seconds = time.monotonic() - started
         logger.info(self._report.summary())
         return self._report
 
     async def _load(self) -> None:
-        started = time.monotonic()
         try:
             units = await asyncio.to_thread(self._begin, await self._list())
             left = await self._newest(units)
@@ -111,9 +114,8 @@ class Load:
             self._fail(str(first), first.kind)
         except* Exception as unexpected:
             # A defect or a full disk: loud here, but the other exchanges go on.
-            logger.exception("%s: collection broke", self._spec.name)
+            logger.exception(_BROKE, self._spec.name)
             self._fail("; ".join(f"{type(e).__name__}: {e}" for e in unexpected.exceptions))
-        self._report.seconds = time.monotonic() - started
 
     async def _list(self) -> Sequence[Market] | None:
         """The market list; None where it could not be had."""
@@ -153,6 +155,8 @@ class Load:
         asked = [market for market in askable if market.market in self._listed]
         units = plan(job, self._spec, asked, covered, self._now_ms)
         self._lone = lone(units, known, observed) if told else []
+        if self._spec.history_of_all and len(self._lone) < len(units):
+            self._lone = []  # the history is asked in any case, and tells them all
         self._report.markets_listed = len(listed)
         self._report.markets_asked = len({unit.market for unit in units})
         wanted = job.markets.union(job.holes.get(name, ()))
@@ -196,12 +200,9 @@ class Load:
                     for answer in answers(self._spec, query, raw, self._listed, self._now_ms):
                         await self._take(answer)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._spec.concurrency, len(found))):
-                    group.create_task(worker())
-        finally:
-            await self._flush()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self._spec.concurrency, len(found))):
+                group.create_task(worker())
 
     def _note_failure(self, query: Query, error: ExchangeError) -> None:
         failures, total = self._report.failures, self._report.markets_asked
@@ -228,10 +229,11 @@ class Load:
         async with self._merging:
             batch, self._batch = self._batch, []
             self._flushed_at = time.monotonic()
-            if batch:
-                await asyncio.to_thread(self._merge, batch)
+            await asyncio.to_thread(self._merge, batch)
 
     def _merge(self, batch: Sequence[Answered]) -> None:
+        if not batch:
+            return
         assert self._load_id is not None, "units exist only in an opened load"
         with self._database.open() as connection:
             counts = merge(connection, self._spec, batch, load_id=self._load_id, now=utc_now())
@@ -241,6 +243,21 @@ class Load:
             self._answered += [(answer.market, answer.window) for answer in batch]
 
     def _end(self, load_id: int) -> None:
-        with self._database.open() as connection:
-            report, answered, volume, now = self._report, self._answered, self._volume, utc_now()
-            close(connection, self._spec, self._job, report, answered, volume, load_id, now)
+        """Merge the rest and close the load; the file is opened once for both."""
+        with self._database.open():
+            try:
+                self._merge(self._batch)
+            except Exception as broken:
+                logger.exception(_BROKE, self._spec.name)
+                self._fail(f"{type(broken).__name__}: {broken}")
+            with self._database.open() as connection:
+                close(
+                    connection,
+                    self._spec,
+                    self._job,
+                    self._report,
+                    self._answered,
+                    self._volume,
+                    load_id,
+                    utc_now(),
+                )

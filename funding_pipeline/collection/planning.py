@@ -4,8 +4,10 @@ Belongs here: pure planning from what is known and collected. Does not: requests
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from funding_pipeline.domain import calendar
 from funding_pipeline.domain.grid import DAY_MS, EARLIEST_MS, HOUR_MS
@@ -19,6 +21,7 @@ from funding_pipeline.warehouse.markets import KnownMarket
 
 TICK_REACH_MS = 7 * DAY_MS
 CONTEXT_MS = DAY_MS
+_SLOT = attrgetter("slot_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,7 @@ def plan(
     if job.reason in ("tick", "sweep"):
         chosen = [m for m in chosen if m.live]
     if job.reason == "tick":
-        due = [m for m in chosen if _due(m, now_ms)]
-        # One answer for all markets tells of those that are not due as well.
-        chosen = chosen if due and spec.history_of_all else due
+        chosen = [m for m in chosen if _due(m, now_ms)]
     for market in chosen:
         listed = (market.listed_at_ms or 0) // HOUR_MS * HOUR_MS
         wanted = Window(max(job.window.start_ms, listed, kept_ms), end)
@@ -178,16 +179,15 @@ def answered(spec: ExchangeSpec, unit: Unit, raw: Sequence[RawSettlement], now_m
         if row.market != unit.market
     ]
     start, end = unit.window.start_ms, unit.window.end_ms
-    rows = [row for row in valid if start <= row.slot_ms < end]
-    context = [row for row in valid if not start <= row.slot_ms < end]
+    first, after = (bisect_left(valid, edge, key=_SLOT) for edge in (start, end))
     settled_until = now_ms - spec.settles_within_s * 1000
     if valid:
         settled_until = max(settled_until, valid[-1].slot_ms + HOUR_MS + EARLIEST_MS)
     return Answered(
         unit.market,
         Window(start, sorted((start, settled_until, end))[1]),
-        rows,
-        context,
+        valid[first:after],
+        valid[:first] + valid[after:],
         [q for q in rejected if start <= q.raw.time_ms < end],
     )
 

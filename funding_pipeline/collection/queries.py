@@ -13,8 +13,8 @@ from funding_pipeline.domain.records import Answered, Quarantined, RawSettlement
 from funding_pipeline.domain.spans import coalesce
 from funding_pipeline.exchanges.base import ExchangeSpec
 
-# Bounds what one answer for all markets holds in memory.
-SLICE_MS = 30 * DAY_MS
+# Bounds what one answer for all markets holds in memory; thirty days and today are one.
+SLICE_MS = 31 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)

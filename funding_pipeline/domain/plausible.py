@@ -15,6 +15,7 @@ Thresholds come from 2.56 million recorded settlements of 13 exchanges, 2016 to 
   hours (stocks on closed days, Lighter) and 23 (Paradex FORM); frozen ones stood for months.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -89,6 +90,8 @@ def implausible(
     """Those of a market's rows that fail, with reason. `before`: (slot, rate) of what is known
     around them, in any order; of two in one slot the row counts.
     """
+    if not before and not _may_fail(rows, caps, delisted_ms):
+        return []
     own = {row.slot_ms: row for row in rows}
     series = dict(before) | {slot: row.rate for slot, row in own.items()}
     failed: list[Quarantined] = []
@@ -108,6 +111,24 @@ def implausible(
             if reason is not None:
                 failed.append(Quarantined(row.raw, reason))
     return failed
+
+
+def _may_fail(rows: Sequence[Slotted], caps: Sequence[Cap], delisted_ms: int | None) -> bool:
+    """Whether rows with nothing before them are worth a second look: cheap, and never false where
+    one of them fails.
+    """
+    rates = [row.rate for row in rows]
+    if not rates:
+        return False
+    # Within the tightest bounds that were ever declared, within those in force.
+    low = max((cap.low or -inf for cap in caps), default=-inf)
+    high = min((cap.high or inf for cap in caps), default=inf)
+    if beyond_cap(min(rates), (low, high)) or beyond_cap(max(rates), (low, high)):
+        return True
+    if delisted_ms is not None and max(row.slot_ms for row in rows) > delisted_ms:
+        return True
+    often = [rate for rate, times in Counter(rates).items() if times > LONGEST_RUN]
+    return any(map(is_distinctive, often))
 
 
 def _reason(

@@ -13,7 +13,7 @@ to lack `baseAsset`: the symbol without its quote stands in for it.
 """
 
 from funding_pipeline.exchanges.base import RateLimit
-from funding_pipeline.exchanges.binance_like import BinanceLike, declared
+from funding_pipeline.exchanges.binance_like import BinanceOfAll, declared
 
 SPEC = declared(
     "aster",
@@ -24,7 +24,7 @@ SPEC = declared(
 )
 
 
-class Aster(BinanceLike):
+class Aster(BinanceOfAll):
     """The exchange as the engine sees it."""
 
     spec = SPEC

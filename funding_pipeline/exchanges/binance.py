@@ -8,7 +8,7 @@ for everything. 451 or 403 where the location is restricted.
 """
 
 from funding_pipeline.exchanges.base import RateLimit
-from funding_pipeline.exchanges.binance_like import FUNDING, BinanceLike, declared
+from funding_pipeline.exchanges.binance_like import FUNDING, BinanceOfAll, declared
 
 SPEC = declared(
     "binance",
@@ -19,7 +19,7 @@ SPEC = declared(
 )
 
 
-class Binance(BinanceLike):
+class Binance(BinanceOfAll):
     """The exchange as the engine sees it."""
 
     spec = SPEC

@@ -233,7 +233,9 @@ class BinanceLike:
 
         if market is None:
             return ascending_inclusive(page, window, self.spec)
-        return ascending(page, window)
+        return ascending(
+            page, window, interval_hours=market.interval_hours, page_rows=self.spec.page_rows
+        )
 
     def estimates(self) -> EstimatesPlan:
         """Premium index of all symbols, intervals and 24 h volume."""
@@ -255,3 +257,14 @@ class BinanceLike:
         scopes = tuple(sorted({limit.scope for limit in self.spec.limits} & {"", FUNDING}))
         path = f"{self.path}/{endpoint}"
         return Request(endpoint=endpoint, path=path, params=params or {}, scopes=scopes)
+
+
+class BinanceOfAll(BinanceLike):
+    """One whose history needs no symbol: without times it tells the newest rows of all."""
+
+    def newest(self, markets: Sequence[Market]) -> HistoryPlan:
+        """The newest page of all markets; what it leaves out is asked of the history."""
+        wanted = {market.market for market in markets}
+        body = yield self._funding("fundingRate", {"limit": self.spec.page_rows})
+        rows = sorted(parse_history(self.spec, body), key=lambda row: row.time_ms)
+        return list({row.market: row for row in rows if row.market in wanted}.values())

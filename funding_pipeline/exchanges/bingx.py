@@ -209,7 +209,9 @@ class BingX:
             }
             return parse_history((yield _get("fundingRate", params)))
 
-        return descending(page, window)
+        return descending(
+            page, window, interval_hours=market.interval_hours, page_rows=SPEC.page_rows
+        )
 
     def estimates(self) -> EstimatesPlan:
         """What trades, the premium index of all and 24 h volume."""

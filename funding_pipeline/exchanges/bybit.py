@@ -203,7 +203,9 @@ class Bybit:
                 )
             )
 
-        return descending(page, window)
+        return descending(
+            page, window, interval_hours=market.interval_hours, page_rows=SPEC.page_rows
+        )
 
     def estimates(self) -> EstimatesPlan:
         """Running estimates of all linear perpetuals, one call."""

@@ -228,7 +228,9 @@ class Edgex:
             }
             return parse_history((yield _get("funding/getFundingRatePage", params)), market.market)
 
-        return descending(page, window)
+        return descending(
+            page, window, interval_hours=market.interval_hours, page_rows=SPEC.page_rows
+        )
 
     def newest(self, markets: Sequence[Market]) -> HistoryPlan:
         """The latest rates of these contracts."""

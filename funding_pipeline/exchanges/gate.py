@@ -170,7 +170,9 @@ class Gate:
             }
             return parse_history((yield _get("funding_rate", params)), market.market)
 
-        return descending(page, window)
+        return descending(
+            page, window, interval_hours=market.interval_hours, page_rows=SPEC.page_rows
+        )
 
     def estimates(self) -> EstimatesPlan:
         """Contracts for rate and prices, tickers for open interest and volume."""

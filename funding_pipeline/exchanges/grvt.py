@@ -160,7 +160,9 @@ class Grvt:
             }
             return parse_history((yield _post("funding", asked, weight=SPEC.page_weight)))
 
-        return descending(page, window)
+        return descending(
+            page, window, interval_hours=market.interval_hours, page_rows=SPEC.page_rows
+        )
 
     def estimates(self) -> EstimatesPlan:
         """Not to be had: tickers are told one by one."""

@@ -212,7 +212,9 @@ class Kucoin:
             )
             return parse_history(body)
 
-        return descending(page, window)
+        return descending(
+            page, window, interval_hours=market.interval_hours, page_rows=SPEC.page_rows
+        )
 
     def estimates(self) -> EstimatesPlan:
         """All contracts, one call."""

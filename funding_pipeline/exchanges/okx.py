@@ -244,7 +244,9 @@ class Okx:
             }
             return parse_history((yield _get("public/funding-rate-history", params)))
 
-        return descending(page, window)
+        return descending(
+            page, window, interval_hours=market.interval_hours, page_rows=SPEC.page_rows
+        )
 
     def newest(self, markets: Sequence[Market]) -> HistoryPlan:
         """Told with the list of markets: no request."""

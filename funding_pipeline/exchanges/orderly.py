@@ -214,7 +214,9 @@ class Orderly:
             }
             return parse_history((yield _get("funding_rate_history", params)))
 
-        return descending(page, window)
+        return descending(
+            page, window, interval_hours=market.interval_hours, page_rows=SPEC.page_rows
+        )
 
     def newest(self, markets: Sequence[Market]) -> HistoryPlan:
         """Of all markets, one call."""

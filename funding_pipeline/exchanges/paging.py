@@ -3,14 +3,17 @@
 Belongs here: the page loops that exchanges share. Does not: requests or parsers of one exchange.
 A documented page limit is never trusted, neither as an upper nor as a lower bound: a short page
 ends nothing. A history is exhausted when a page brings nothing new, or when it reaches so near to
-the window's edge that no further settlement fits, the shortest interval being one hour.
+the window's edge that no further settlement fits, the shortest interval being one hour. A longer
+one, declared by the market, is believed where the page confirms it: no rows are closer together,
+and there are fewer than a full page's.
 
 What ends in another way is told as `Unproven`: the exchange says that there is no next page, sends
 a page again, or sends rows beyond what was asked for. If that last page is full, the exchange may
 have cut the rest.
 """
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 from funding_pipeline.domain.errors import PageOverflowError
@@ -33,7 +36,13 @@ Place = TypeVar("Place", str, int)
 LONGEST_STEP_MS = 25 * HOUR_MS
 
 
-def ascending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPlan:
+def ascending(
+    page: Callable[[Window], PagePlan],
+    window: Window,
+    *,
+    interval_hours: int | None = None,
+    page_rows: int | None = None,
+) -> HistoryPlan:
     """Oldest first: the next page starts after the newest stamp seen."""
     rows: list[RawSettlement] = []
     start = window.start_ms
@@ -44,7 +53,8 @@ def ascending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPlan
             return Unproven(rows, len(sent)) if sent else rows
         rows += fresh
         newest = max(row.time_ms for row in fresh)
-        if newest // HOUR_MS == (window.end_ms - 1) // HOUR_MS:
+        step_hours = _step_hours(sent, interval_hours, page_rows)
+        if newest // HOUR_MS + step_hours > (window.end_ms - 1) // HOUR_MS:
             # A page that begins late may be the end of what was asked for instead of its beginning.
             late = min(row.time_ms for row in fresh) - start > LONGEST_STEP_MS
             return Unproven(rows, len(sent)) if late else rows
@@ -52,7 +62,23 @@ def ascending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPlan
     return rows
 
 
-def descending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPlan:
+def _step_hours(
+    sent: Sequence[RawSettlement], interval_hours: int | None, page_rows: int | None
+) -> int:
+    """Hours in which nothing settles beside a row of this page."""
+    if interval_hours is None or page_rows is None or len(sent) >= page_rows:
+        return 1
+    hours = sorted({row.time_ms // HOUR_MS for row in sent})
+    return min([interval_hours, *(after - before for before, after in pairwise(hours))])
+
+
+def descending(
+    page: Callable[[Window], PagePlan],
+    window: Window,
+    *,
+    interval_hours: int | None = None,
+    page_rows: int | None = None,
+) -> HistoryPlan:
     """Newest first: the next page ends before the oldest stamp seen."""
     rows: list[RawSettlement] = []
     end = window.end_ms
@@ -63,7 +89,7 @@ def descending(page: Callable[[Window], PagePlan], window: Window) -> HistoryPla
             return Unproven(rows, len(sent)) if sent else rows
         rows += fresh
         oldest = min(row.time_ms for row in fresh)
-        if oldest - window.start_ms < HOUR_MS:
+        if oldest - window.start_ms < _step_hours(sent, interval_hours, page_rows) * HOUR_MS:
             break
         end = oldest
     return rows
@@ -114,16 +140,22 @@ def ascending_inclusive(
     """Oldest first, all markets in one list: a page may end inside a group of equal stamps, so the
     next one begins at the newest stamp seen, and what is known is dropped. A group that fills a
     page by itself hides what lies behind it: PageOverflowError, never a silent loss.
+
+    A page that reaches the window's last hour and is smaller than another one was the last; were it
+    cut all the same, the rest would be found as gaps.
     """
     rows: dict[tuple[str, int], RawSettlement] = {}
     start, largest, pages = window.start_ms, 0, 0
     while start < window.end_ms:
-        found = _distinct((yield from page(Window(start, window.end_ms))), start, window.end_ms)
+        sent = yield from page(Window(start, window.end_ms))
+        found = _distinct(sent, start, window.end_ms)
         if not found:
             break
         rows.update(found)
         times = [time_ms for _, time_ms in found]
         newest = max(times)
+        if len(sent) < largest and newest // HOUR_MS == (window.end_ms - 1) // HOUR_MS:
+            break
         if min(times) == newest:
             # Fewer than the only page before, which was not full: that page was the last already.
             if not (pages == 1 and len(found) < largest < spec.page_rows):

@@ -228,7 +228,9 @@ class Phemex:
             asked = _get(path, symbol=api_id, end=last, limit=limit)
             return parse_history((yield asked), market)
 
-        return descending(page, window)
+        return descending(
+            page, window, interval_hours=market.interval_hours, page_rows=SPEC.page_rows
+        )
 
     def estimates(self) -> EstimatesPlan:
         """Rates of everything listed, then prices and sizes."""

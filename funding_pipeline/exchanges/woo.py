@@ -203,7 +203,9 @@ class Woo:
             }
             return parse_history((yield _get("fundingRateHistory", params)))
 
-        return descending(page, window)
+        return descending(
+            page, window, interval_hours=market.interval_hours, page_rows=SPEC.page_rows
+        )
 
     def estimates(self) -> EstimatesPlan:
         """Rates with their intervals, and futures for prices and open interest."""

@@ -128,6 +128,8 @@ def record_events(
     now: datetime,
 ) -> None:
     """Append events of a load, or of none."""
+    if not events:
+        return
     frame = pl.DataFrame(
         [(event.kind, event.market, event.detail) for event in events],
         schema={"kind": pl.String, "market": pl.String, "detail": pl.String},

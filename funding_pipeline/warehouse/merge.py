@@ -65,7 +65,7 @@ def merge(
         checked = answers if released else screened(connection, spec, answers)
         frame, undecided = decided_series(connection, spec, checked)
         rejected = [(a.market, row) for a in checked for row in a.rejected] + undecided
-        if frame.select("market_id", "funding_time").is_duplicated().any():
+        if _keys(frame).n_unique() < len(frame):
             raise ValueError(f"{spec.name}: a batch with two rows of one market and hour")
         if not frame.is_empty():
             replaced_by = "released" if released else "exchange"
@@ -80,10 +80,15 @@ def merge(
             Event("late stamp", a.market, f"{timestamp(r.slot_ms)} {r.lag_ms / 1000:.0f} s late")
             for a in checked
             for r in a.rows
-            if r.lag_ms > LATE_EVENT_MS
+            if r.raw.time_ms - r.slot_ms > LATE_EVENT_MS
         ]
         record_events(connection, spec.name, late, load_id, now)
     return counts
+
+
+def _keys(frame: pl.DataFrame) -> pl.Series:
+    """One number for market and hour."""
+    return frame["market_id"].cast(pl.Int64) * 2**40 + frame["funding_time"].dt.epoch("s")
 
 
 def _merge_settlements(

@@ -10,6 +10,7 @@ again.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from operator import attrgetter
 
 import duckdb
 import msgspec
@@ -22,6 +23,7 @@ from funding_pipeline.domain.records import Answered, Quarantined, RawSettlement
 from funding_pipeline.exchanges.base import ExchangeSpec
 from funding_pipeline.warehouse.database import milliseconds, timestamp, visible
 
+_SLOT = attrgetter("slot_ms")
 # Back to the settlement before, and to the longest believable run; the longest interval is a day.
 _PREVIOUS = timedelta(hours=25)
 _RUN = timedelta(days=LONGEST_RUN + 1)
@@ -45,7 +47,7 @@ def screened(
     for answer in answers:
         if answer.rows:
             collected.setdefault(answer.market, []).extend(answer.rows)
-    rows = {market: sorted(own, key=lambda row: row.slot_ms) for market, own in collected.items()}
+    rows = {market: sorted(own, key=_SLOT) for market, own in collected.items()}
     declared = _declared(connection, spec.name) if rows else {}
     before = _before(connection, spec, rows, declared)
     failed = {}
@@ -96,13 +98,46 @@ def _before(
     if not doubted:
         return {}
     refused = _refused(connection, spec)
-    previous = _known(connection, doubted, declared, refused, _PREVIOUS, until_first=True)
-    again = {
-        market: own
-        for market, own in doubted.items()
-        if market in previous and max(previous[market])[1] == own[0].rate
-    }
-    return _known(connection, again, declared, refused, _RUN) if again else {}
+    previous = _previous(connection, doubted, declared, refused)
+    again = {m: own for m, own in doubted.items() if m in previous and previous[m] == own[0].rate}
+    return _known(connection, again, declared, refused) if again else {}
+
+
+def _previous(
+    connection: duckdb.DuckDBPyConnection,
+    rows: Rows,
+    declared: Mapping[str, _Declared],
+    refused: Mapping[str, Known],
+) -> dict[str, float]:
+    """The rate before the first row of these markets, stored or frozen."""
+    names = {declared[market].market_id: market for market in rows}
+    firsts = [timestamp(own[0].slot_ms) for own in rows.values()]
+    found: dict[str, Known] = {}
+    for market_id, time, rate in connection.execute(
+        """SELECT market_id, max(funding_time), arg_max(rate, funding_time)
+        FROM settlements JOIN (
+            SELECT unnest(CAST($ids AS INTEGER[])) AS market_id,
+                   unnest(CAST($firsts AS TIMESTAMP[])) AS first
+        ) USING (market_id)
+        WHERE funding_time BETWEEN $from AND $to
+          AND funding_time >= first - CAST($reach AS INTERVAL) AND funding_time < first
+        GROUP BY market_id""",
+        {
+            "ids": list(names),
+            "firsts": firsts,
+            "reach": _PREVIOUS,
+            "from": min(firsts) - _PREVIOUS,
+            "to": max(firsts),
+        },
+    ).fetchall():
+        found[names[market_id]] = [(milliseconds(time), rate)]
+    for market, own in rows.items():
+        first = own[0].slot_ms
+        since = first - _PREVIOUS // timedelta(milliseconds=1)
+        near = [one for one in refused.get(market, ()) if since <= one[0] < first]
+        if near:
+            found.setdefault(market, []).extend(near)
+    return {market: max(known)[1] for market, known in found.items()}
 
 
 def _known(
@@ -110,18 +145,17 @@ def _known(
     rows: Rows,
     declared: Mapping[str, _Declared],
     refused: Mapping[str, Known],
-    reach: timedelta,
-    *,
-    until_first: bool = False,
 ) -> dict[str, Known]:
-    """Settlements and frozen rows of these markets from `reach` before their first row on."""
+    """Settlements and frozen rows of these markets, from the longest run before their first row up
+    to their last.
+    """
     frame = pl.DataFrame(
         [
             (
                 declared[market].market_id,
                 market,
-                timestamp(own[0].slot_ms) - reach,
-                timestamp(own[0].slot_ms if until_first else own[-1].slot_ms),
+                timestamp(own[0].slot_ms) - _RUN,
+                timestamp(own[-1].slot_ms),
             )
             for market, own in rows.items()
         ],

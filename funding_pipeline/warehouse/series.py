@@ -5,8 +5,7 @@ sees both sides. Does not: the rule itself (domain), writing.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, field
 
 import duckdb
 import polars as pl
@@ -25,24 +24,91 @@ from funding_pipeline.warehouse.database import milliseconds, timestamp
 from funding_pipeline.warehouse.markets import KnownMarket, known_markets, observations
 
 NEIGHBOUR_MS = 48 * HOUR_MS
+# A new row decides the one before it anew; the rule starts from the one before that.
+_NEIGHBOURS = """
+WITH firsts AS (
+    SELECT unnest(CAST($ids AS INTEGER[])) AS market_id,
+           unnest(CAST($firsts AS TIMESTAMP[])) AS first
+), starts AS (
+    SELECT market_id, coalesce(
+        list_min(max(funding_time, 2) FILTER (funding_time < first)), any_value(first)) AS start
+    FROM settlements JOIN firsts USING (market_id)
+    WHERE funding_time BETWEEN $from AND $to GROUP BY market_id
+)
+SELECT market_id, funding_time, rate, base.sent_text(raw_rate, rate), lag_ms, cumulative_value,
+       mark_price, interval_hours, covered_hours
+FROM settlements JOIN starts USING (market_id)
+WHERE funding_time BETWEEN $from AND $to AND funding_time >= start"""
 
-_SCHEMA = {
-    "market_id": pl.Int32,
-    "slot_ms": pl.Int64,
-    "rate": pl.Float64,
-    "interval_hours": pl.Int16,
-    "covered_hours": pl.Int16,
-    "raw_rate": pl.String,
-    "lag_ms": pl.Int32,
-    "cumulative_value": pl.Float64,
-    "mark_price": pl.Float64,
-    "neighbour": pl.Boolean,
-}
-STORED = ["funding_time" if name == "slot_ms" else name for name in _SCHEMA if name != "neighbour"]
+STORED = [
+    "market_id",
+    "funding_time",
+    "rate",
+    "interval_hours",
+    "covered_hours",
+    "raw_rate",
+    "lag_ms",
+    "cumulative_value",
+    "mark_price",
+]
 
 Rejected = list[tuple[str, Quarantined]]
-# A row with its interval in hours, the hours it covers, and whether it was stored before.
-Decided = tuple[Slotted, int, int, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A settlement as it stands in the table."""
+
+    row: Slotted
+    hours: int
+    covered: int
+
+
+@dataclass(slots=True)
+class _Decided:
+    """Rows to merge, column by column: they come by the hundred thousand."""
+
+    market_ids: list[int] = field(default_factory=list)
+    rows: list[Slotted] = field(default_factory=list)
+    hours: list[int] = field(default_factory=list)
+    covered: list[int] = field(default_factory=list)
+    neighbours: list[bool] = field(default_factory=list)
+
+    def hourly(self, market_id: int, rows: Sequence[Slotted]) -> None:
+        """Rows of a market each of which pays for its own hour."""
+        ones = [1] * len(rows)
+        self.market_ids += [market_id] * len(rows)
+        self.rows += rows
+        self.hours += ones
+        self.covered += ones
+        self.neighbours += [False] * len(rows)
+
+    def append(self, market_id: int, row: Slotted, hours: int, covered: int, stored: bool) -> None:
+        """One row; `stored`: it is not new, but its interval is decided anew."""
+        self.market_ids.append(market_id)
+        self.rows.append(row)
+        self.hours.append(hours)
+        self.covered.append(covered)
+        self.neighbours.append(stored)
+
+    def frame(self) -> pl.DataFrame:
+        """STORED, with `neighbour`."""
+        raws = [row.raw for row in self.rows]
+        slots = pl.Series([row.slot_ms for row in self.rows], dtype=pl.Int64)
+        stamps = pl.Series([raw.time_ms for raw in raws], dtype=pl.Int64)
+        columns = {
+            "market_id": pl.Series(self.market_ids, dtype=pl.Int32),
+            "funding_time": (slots * 1000).cast(pl.Datetime("us")),
+            "rate": pl.Series([row.rate for row in self.rows], dtype=pl.Float64),
+            "interval_hours": pl.Series(self.hours, dtype=pl.Int16),
+            "covered_hours": pl.Series(self.covered, dtype=pl.Int16),
+            "raw_rate": pl.Series([raw.rate_text for raw in raws], dtype=pl.String),
+            "lag_ms": (stamps - slots).cast(pl.Int32),
+            "cumulative_value": pl.Series([raw.cumulative_value for raw in raws], dtype=pl.Float64),
+            "mark_price": pl.Series([raw.mark_price for raw in raws], dtype=pl.Float64),
+            "neighbour": pl.Series(self.neighbours, dtype=pl.Boolean),
+        }
+        return pl.DataFrame(columns)
 
 
 def decided_series(
@@ -50,11 +116,11 @@ def decided_series(
 ) -> tuple[pl.DataFrame, Rejected]:
     """Rows to merge (STORED; funding_time naive UTC) and those without evidence of an interval.
 
-    Besides the collected rows the frame holds stored ones, marked `neighbour`, whose interval a new
-    row may have decided anew.
+    Besides the collected rows the frame holds stored ones, marked `neighbour`, whose interval or
+    weight a new row has decided anew.
     """
     markets = known_markets(connection, spec.name)
-    columns: list[list[Any]] = [[] for _ in _SCHEMA]
+    decided = _Decided()
     rejected: Rejected = []
     by_market: dict[str, list[Answered]] = {}
     for answer in answers:
@@ -62,15 +128,15 @@ def decided_series(
             by_market.setdefault(answer.market, []).append(answer)
     if _hourly(spec, by_market):
         for market, parts in by_market.items():
-            own = _unique(part.rows for part in parts).values()
-            _extend(columns, markets[market].market_id, [(row, 1, 1, False) for row in own])
+            rows = parts[0].rows if len(parts) == 1 else _unique(p.rows for p in parts).values()
+            decided.hourly(markets[market].market_id, list(rows))
     else:
         stored = _neighbours(connection, spec, markets, by_market)
         declared = observations(connection, spec.name)
         for market, parts in by_market.items():
             known = markets[market]
             rejected += _decide(
-                columns,
+                decided,
                 spec,
                 known,
                 _unique(part.rows for part in parts),
@@ -78,9 +144,7 @@ def decided_series(
                 stored.get(known.market_id, {}),
                 declared.get(known.market_id, []),
             )
-    frame = pl.DataFrame(dict(zip(_SCHEMA, columns, strict=True)), schema=_SCHEMA)
-    times = pl.from_epoch("slot_ms", time_unit="ms").cast(pl.Datetime("us")).alias("funding_time")
-    return frame.with_columns(times).select(*STORED, "neighbour"), rejected
+    return decided.frame(), rejected
 
 
 def _hourly(spec: ExchangeSpec, by_market: dict[str, list[Answered]]) -> bool:
@@ -94,47 +158,45 @@ def _hourly(spec: ExchangeSpec, by_market: dict[str, list[Answered]]) -> bool:
 
 
 def _decide(
-    columns: list[list[Any]],
+    decided: _Decided,
     spec: ExchangeSpec,
     known: KnownMarket,
     rows: dict[int, Slotted],
     context: dict[int, Slotted],
-    stored: dict[int, tuple[Slotted, int]],
+    stored: dict[int, _Stored],
     declared: Sequence[Observation],
 ) -> Rejected:
     """Append a market's decided rows; returns those for which nothing tells the interval."""
     rejected: Rejected = []
-    merged: list[Decided] = []
     slots = sorted(rows.keys() | context.keys() | stored.keys())
     newest = max(slots[-1], known.last_settlement_ms or 0) if slots else 0
+    fixed = spec.interval if isinstance(spec.interval, FixedInterval) else None
     evidence = []
     for slot in slots:
+        seed = stored[slot].hours if slot in stored else None
         # What is stored carries its own hours where every row does.
-        own = rows.get(slot) or context.get(slot) or stored[slot][0]
-        hours = own.raw.interval_hours
-        if isinstance(spec.interval, FixedInterval):
-            hours = spec.interval.at(slot)
-        seed = stored[slot][1] if slot in stored else None
+        own = rows.get(slot) or context.get(slot) or stored[slot].row
+        hours = fixed.at(slot) if fixed is not None else own.raw.interval_hours
         if slot == slots[-1] and slot < newest:
             hours = hours or seed  # its follower is stored too far off to be seen here
         evidence.append(Slot(slot, hours, seed))
-    decided = intervals(evidence, declared)
-    for index, (slot, hours) in enumerate(zip(slots, decided, strict=True)):
-        row = rows.get(slot) or (stored[slot][0] if slot in stored else None)
-        if row is None or (index == 0 and slot not in rows):
+    previous: int | None = None
+    for slot, hours in zip(slots, intervals(evidence, declared), strict=True):
+        gap = None if previous is None else (slot - previous) // HOUR_MS
+        previous = slot
+        row, before = rows.get(slot), stored.get(slot)
+        if row is None and (before is None or gap is None):
             continue
         if hours is None:
-            rejected.append(
-                (
-                    known.market,
-                    Quarantined(row.raw, "no interval: nothing tells which period it pays"),
-                )
-            )
+            raw = row.raw if row is not None else stored[slot].row.raw
+            words = "no interval: nothing tells which period it pays"
+            rejected.append((known.market, Quarantined(raw, words)))
             continue
-        gap = (slot - slots[index - 1]) // HOUR_MS if index else None
         covered = covered_hours(hours, gap)
-        merged.append((row, hours, covered, slot not in rows))
-    _extend(columns, known.market_id, merged)
+        if row is not None:
+            decided.append(known.market_id, row, hours, covered, stored=False)
+        elif before is not None and (before.hours, before.covered) != (hours, covered):
+            decided.append(known.market_id, before.row, hours, covered, stored=True)
     return rejected
 
 
@@ -143,49 +205,37 @@ def _neighbours(
     spec: ExchangeSpec,
     markets: dict[str, KnownMarket],
     by_market: dict[str, list[Answered]],
-) -> dict[int, dict[int, tuple[Slotted, int]]]:
-    """Stored rows of the batch's markets within two days around it, with their intervals."""
+) -> dict[int, dict[int, _Stored]]:
+    """Stored rows around the batch's, by market_id and slot: in each market from the second before
+    its first row on. None is farther than two days from the batch.
+    """
     slots = [row.slot_ms for parts in by_market.values() for part in parts for row in part.rows]
     if not slots:
         return {}
     names = {known.market_id: market for market, known in markets.items()}
-    bounds: list[datetime] = [
-        timestamp(min(slots) - NEIGHBOUR_MS),
-        timestamp(max(slots) + NEIGHBOUR_MS),
-    ]
-    rows = connection.execute(
-        """SELECT market_id, funding_time, rate, base.sent_text(raw_rate, rate), lag_ms,
-                  cumulative_value, mark_price, interval_hours
-        FROM settlements WHERE funding_time BETWEEN ? AND ?
-          AND market_id IN (SELECT unnest(CAST(? AS INTEGER[])))""",
-        [*bounds, [markets[market].market_id for market in by_market]],
-    ).fetchall()
-    found: dict[int, dict[int, tuple[Slotted, int]]] = {}
-    for market_id, time, rate, text, lag, cumulative, mark, hours in rows:
+    firsts = {
+        markets[market].market_id: timestamp(
+            min(row.slot_ms for part in parts for row in (*part.rows, *part.context))
+        )
+        for market, parts in by_market.items()
+    }
+    parameters = {
+        "from": timestamp(min(slots) - NEIGHBOUR_MS),
+        "to": timestamp(max(slots) + NEIGHBOUR_MS),
+        "ids": list(firsts),
+        "firsts": list(firsts.values()),
+    }
+    found: dict[int, dict[int, _Stored]] = {}
+    for market_id, time, rate, text, lag, cumulative, mark, hours, covered in connection.execute(
+        _NEIGHBOURS, parameters
+    ).fetchall():
         slot = milliseconds(time)
         own = hours if spec.interval == "row" else None
         raw = RawSettlement(names[market_id], slot + lag, text, own, mark, cumulative)
-        found.setdefault(market_id, {})[slot] = (Slotted(slot, rate, raw), hours)
+        row = _Stored(Slotted(slot, rate, raw), hours, covered)
+        found.setdefault(market_id, {})[slot] = row
     return found
 
 
 def _unique(parts: Iterable[Sequence[Slotted]]) -> dict[int, Slotted]:
     return {row.slot_ms: row for rows in parts for row in rows}
-
-
-def _extend(columns: list[list[Any]], market_id: int, rows: Sequence[Decided]) -> None:
-    """Column by column: rows come by the hundred thousand."""
-    values: tuple[list[Any], ...] = (
-        [market_id] * len(rows),
-        [row.slot_ms for row, *_ in rows],
-        [row.rate for row, *_ in rows],
-        [hours for _, hours, _, _ in rows],
-        [covered for _, _, covered, _ in rows],
-        [row.raw.rate_text for row, *_ in rows],
-        [row.lag_ms for row, *_ in rows],
-        [row.raw.cumulative_value for row, *_ in rows],
-        [row.raw.mark_price for row, *_ in rows],
-        [neighbour for *_, neighbour in rows],
-    )
-    for column, more in zip(columns, values, strict=True):
-        column.extend(more)

@@ -1,6 +1,7 @@
 """`make bench`: every figure beside its target, and docs/benchmarks.md of it.
 
-Run: python -m funding_pipeline_tests.bench [PART]...      parts: pace, floor, start-up, long
+Run: python -m funding_pipeline_tests.bench [PART]...      parts: pace, side-by-side,
+floor, memory, start-up, long
 
 Belongs here: which figures there are, the table, the exit code: 1 where a target is missed. Does
 not: measuring.
@@ -28,6 +29,7 @@ _PAGE = _PROJECT / "docs" / "benchmarks.md"
 _SHORT_WAIT_S = 10.0
 # On this clock a minute of them takes a minute: their counterparts build large answers.
 _FEWER_MARKETS = {"kraken": 40, "bitfinex": 20, "paradex": 30}
+_TICK_MARKETS = {"paradex": 8}
 
 
 def pace_figures() -> Iterator[Figure]:
@@ -72,6 +74,46 @@ def pace_figures() -> Iterator[Figure]:
         "",
         ", ".join(f"{p.exchange} {p.thrift:.3f}" for p in wasteful[:8]) + ", all others less",
     )
+    yield from tick_request_figures(names)
+
+
+def tick_request_figures(names: Sequence[str]) -> Iterator[Figure]:
+    """The hour in which all markets settle."""
+    from funding_pipeline_tests.bench.pace import measure_tick
+
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        waiting = [
+            pool.submit(partial(measure_tick, name, markets=_TICK_MARKETS.get(name, 25)))
+            for name in names
+        ]
+        done = [future.result() for future in waiting]
+    if incomplete := [p.exchange for p in done if p.outcome != "complete"]:
+        raise AssertionError(f"incomplete: {incomplete}")
+    wasteful = sorted(done, key=lambda p: -p.thrift)
+    yield Figure(
+        "requests of a tick ÷ cheapest exact plan",
+        wasteful[0].thrift,
+        1.02,
+        "",
+        ", ".join(f"{p.exchange} {p.thrift:.3f}" for p in wasteful[:4])
+        + ", all others less or alike, market lists apart; KuCoin is asked market by market on "
+        "purpose, since what its list tells has no stamp; Paradex for its index at both ends of "
+        "the hour, though the older one is stored",
+    )
+
+
+def side_by_side_figures() -> Iterator[Figure]:
+    """All exchanges at once."""
+    from funding_pipeline_tests.bench import side_by_side
+
+    yield from side_by_side.side_by_side_figures()
+
+
+def memory_figures() -> Iterator[Figure]:
+    """Thirty days of everything."""
+    from funding_pipeline_tests.bench import whole_backfill
+
+    yield from whole_backfill.memory_figures()
 
 
 def floor_figures() -> Iterator[Figure]:
@@ -114,6 +156,8 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "start-up": start_up_figures,
     "floor": floor_figures,
     "pace": pace_figures,
+    "side-by-side": side_by_side_figures,
+    "memory": memory_figures,
     "long": long_figures,
 }
 

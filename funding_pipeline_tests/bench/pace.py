@@ -27,12 +27,12 @@ import httpx
 from funding_pipeline.collection.budget import SharedBudget
 from funding_pipeline.collection.client import ExchangeClient
 from funding_pipeline.collection.engine import collect
-from funding_pipeline.collection.planning import CONTEXT_MS, Job, kept_since
+from funding_pipeline.collection.planning import CONTEXT_MS, TICK_REACH_MS, Job, kept_since
 from funding_pipeline.collection.report import LoadReport
 from funding_pipeline.domain.grid import DAY_MS, HOUR_MS
 from funding_pipeline.domain.intervals import FixedInterval
 from funding_pipeline.domain.records import Window
-from funding_pipeline.exchanges.base import Exchange, ExchangeSpec
+from funding_pipeline.exchanges.base import Exchange, ExchangeSpec, TellsNewest
 from funding_pipeline.exchanges.registry import EXCHANGES
 from funding_pipeline.sandbox.app import create_app
 from funding_pipeline.sandbox.generated import generate
@@ -44,6 +44,8 @@ from funding_pipeline_tests.bench.virtual_time import VirtualLoop
 
 NOW_MS = 1_780_000_000_000 // HOUR_MS * HOUR_MS + 20 * 60_000
 _LATENCY_S = (0.08, 0.11)
+_PAST_THE_HOUR_S = 20 * 60
+_LIST_TELLS = {"okx"}
 
 
 @dataclass(slots=True)
@@ -68,38 +70,63 @@ class Pace:
 
     @property
     def thrift(self) -> float:
-        """History requests over those of the cheapest exact plan."""
-        return (self.requests - self.listing) / self.needed
+        """Requests beside the market list over those of the cheapest exact plan."""
+        asked = self.requests - self.listing
+        return asked / self.needed if self.needed else 1.0 + asked
 
 
 def measure(name: str, *, days: int = 30, markets: int | None = None, tick: bool = False) -> Pace:
     """Backfill `days` of one exchange at its limits; with `tick` an hourly run in its middle."""
-    exchange = EXCHANGES[name]
-    pace = Pace(name)
-    loop = VirtualLoop()
-    dataset = generate([SPOKEN[name]], markets=markets)
-    app = create_app(
-        dataset,
-        limits=True,
-        faults=None,
-        now=lambda: _now_ms(loop),
-        clock=loop.time,
-    )
-    transport = _Distant(app, loop)
-    with tempfile.TemporaryDirectory() as folder, _simulated(loop, transport, pace):
-        settings = Settings(data_dir=Path(folder), sandbox_url="http://sandbox.invalid")
-        try:
-            asyncio.set_event_loop(loop)
-            loop.run_until_complete(_run(loop, exchange, settings, pace, days, tick))
-            counted = loop.run_until_complete(_counted(transport, name))
-        finally:
-            loop.run_until_complete(loop.shutdown_default_executor())
-            loop.close()
-            asyncio.set_event_loop(None)
+    exchange, pace = EXCHANGES[name], Pace(name)
+    with (
+        simulation([name], markets) as (loop, dataset, transport, settings),
+        simulated(loop, transport, pace),
+    ):
+        report = loop.run_until_complete(_run(loop, exchange, settings, pace, days, tick))
+        counted = loop.run_until_complete(_counted(transport, name))
     pace.refusals = counted["refusals"]
-    pace.needed = needed(exchange.spec, dataset, days)
+    # A list may tell of markets that have left: whether they settled, only asking tells.
+    gone = report.markets_asked - len(dataset.listed(name, NOW_MS))
+    alone = 0 if exchange.spec.history_of_all else max(0, gone)
+    pace.needed = needed(exchange.spec, dataset, days) + alone
     pace.floor_s = floor_s(exchange.spec, pace.granted)
     return pace
+
+
+def measure_tick(name: str, *, markets: int | None = None) -> Pace:
+    """The hourly run of midnight, when every market settles; the hour before was collected."""
+    exchange, pace = EXCHANGES[name], Pace(name)
+    with simulation([name], markets) as (loop, dataset, transport, settings):
+
+        async def two_hours() -> None:
+            await asyncio.sleep((DAY_MS - HOUR_MS - NOW_MS % DAY_MS) / 1000 + _PAST_THE_HOUR_S)
+            before = simulated_now_ms(loop)
+            backfill = Job("backfill", Window(before - TICK_REACH_MS, before))
+            with simulated(loop, transport, Pace(name)):
+                await _collected(exchange, backfill, settings, before)
+            await asyncio.sleep((before + HOUR_MS - simulated_now_ms(loop)) / 1000)
+            now_ms = simulated_now_ms(loop)
+            with simulated(loop, transport, pace):
+                tick = Job("tick", Window(now_ms - TICK_REACH_MS, now_ms))
+                report, _ = await _collected(exchange, tick, settings, now_ms)
+            pace.outcome, pace.requests = report.outcome, report.traffic.requests
+            pace.needed = needed_by_tick(exchange, dataset, before, now_ms)
+
+        loop.run_until_complete(two_hours())
+    return pace
+
+
+def needed_by_tick(exchange: Exchange, dataset: Dataset, before_ms: int, now_ms: int) -> int:
+    """Requests of the cheapest exact plan for what settled in between, beside the list: none where
+    the list tells it, a page where one answer tells it of all, else one for each market.
+    """
+    spans = [
+        m.settled(before_ms, now_ms, now_ms) for m in dataset.listed(exchange.spec.name, now_ms)
+    ]
+    settled = sum(end > start for start, end in spans)
+    if not isinstance(exchange, TellsNewest):
+        return settled
+    return 0 if exchange.spec.name in _LIST_TELLS else math.ceil(settled / exchange.spec.page_rows)
 
 
 def floor_s(spec: ExchangeSpec, requests: Sequence[tuple[int, Collection[str]]]) -> float:
@@ -143,10 +170,10 @@ def needed(spec: ExchangeSpec, dataset: Dataset, days: int) -> int:
 
 def _inclusive_pages(times: Sequence[int], page_rows: int) -> int:
     """Pages of all markets together: each begins at the newest stamp of the one before, whose rows
-    may have been cut.
+    may have been cut. After a full one another is needed to see that it was the last.
     """
     pages, start = 1, 0
-    while start + page_rows < len(times):
+    while start + page_rows <= len(times):
         start = bisect_left(times, times[start + page_rows - 1])
         pages += 1
     return pages
@@ -154,15 +181,15 @@ def _inclusive_pages(times: Sequence[int], page_rows: int) -> int:
 
 async def _run(
     loop: VirtualLoop, exchange: Exchange, settings: Settings, pace: Pace, days: int, tick: bool
-) -> None:
+) -> LoadReport:
     started = loop.time()
-    now_ms = _now_ms(loop)
+    now_ms = simulated_now_ms(loop)
     backfill = Job("backfill", Window((now_ms // DAY_MS - days) * DAY_MS, now_ms))
     running = loop.create_task(_collected(exchange, backfill, settings, now_ms))
     if tick:
         await asyncio.sleep(_middle_s(exchange.spec))
         began = loop.time()
-        now_ms = _now_ms(loop)
+        now_ms = simulated_now_ms(loop)
         job = Job("tick", Window(now_ms - 7 * DAY_MS, now_ms))
         await _collected(exchange, job, settings, now_ms)
         pace.tick_seconds = loop.time() - began
@@ -170,9 +197,10 @@ async def _run(
     pace.seconds = ended - started
     pace.outcome = report.outcome
     pace.requests = report.traffic.requests
+    return report
 
 
-def _now_ms(loop: VirtualLoop) -> int:
+def simulated_now_ms(loop: VirtualLoop) -> int:
     return NOW_MS + round(loop.time() * 1000)
 
 
@@ -213,9 +241,28 @@ class _Distant(httpx.AsyncBaseTransport):
 
 
 @contextmanager
-def _simulated(
-    loop: VirtualLoop, transport: httpx.AsyncBaseTransport, pace: Pace
-) -> Iterator[None]:
+def simulation(
+    names: Sequence[str], markets: int | None
+) -> Iterator[tuple[VirtualLoop, Dataset, httpx.AsyncBaseTransport, Settings]]:
+    """A loop with a clock of its own, the exchanges' counterparts on it, an empty data folder."""
+    loop = VirtualLoop()
+    dataset = generate([SPOKEN[name] for name in names], markets=markets)
+    app = create_app(
+        dataset, limits=True, faults=None, now=lambda: simulated_now_ms(loop), clock=loop.time
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data_dir=Path(folder), sandbox_url="http://sandbox.invalid")
+        asyncio.set_event_loop(loop)
+        try:
+            yield loop, dataset, _Distant(app, loop), settings
+        finally:
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
+            asyncio.set_event_loop(None)
+
+
+@contextmanager
+def simulated(loop: VirtualLoop, transport: httpx.AsyncBaseTransport, pace: Pace) -> Iterator[None]:
     """The engine on this loop's clock and this network, its budget counting what it grants."""
     spend, run = SharedBudget.spend, ExchangeClient.run
 
@@ -233,7 +280,7 @@ def _simulated(
         pace.listing = pace.listing or self.traffic.requests
         return done
 
-    clock = SimpleNamespace(time=lambda: _now_ms(loop) / 1000, monotonic=loop.time)
+    clock = SimpleNamespace(time=lambda: simulated_now_ms(loop) / 1000, monotonic=loop.time)
     client = "funding_pipeline.collection.engine.http_client"
     with (
         mock.patch("funding_pipeline.collection.budget.time", clock),

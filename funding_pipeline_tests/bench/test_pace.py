@@ -7,7 +7,7 @@ import pytest
 
 from funding_pipeline.exchanges.base import ExchangeSpec, RateLimit
 from funding_pipeline.exchanges.registry import EXCHANGES
-from funding_pipeline_tests.bench.pace import floor_s, measure
+from funding_pipeline_tests.bench.pace import floor_s, measure, measure_tick
 from funding_pipeline_tests.warehouse.world import spec
 
 
@@ -22,9 +22,19 @@ def test_a_backfill_takes_little_longer_than_an_ideal_client_and_is_never_refuse
     assert pace.ratio <= 1.06
 
 
-@pytest.mark.parametrize("name", ["okx", "bybit", "hyperliquid", "nado"])
+@pytest.mark.parametrize(
+    "name", ["okx", "bybit", "hyperliquid", "nado", "binance", "binance_coinm", "aster"]
+)
 def test_no_more_is_asked_than_the_cheapest_exact_plan_asks(name: str) -> None:
-    assert measure(name, markets=40, days=10).thrift <= 1.05
+    assert measure(name, markets=40, days=10).thrift == 1.0
+
+
+@pytest.mark.parametrize(
+    "name", ["okx", "bybit", "hyperliquid", "gate", "binance", "binance_coinm", "edgex", "kucoin"]
+)
+def test_a_tick_asks_no_more_than_the_cheapest_exact_plan(name: str) -> None:
+    pace = measure_tick(name, markets=12)
+    assert (pace.outcome, pace.thrift) == ("complete", 1.0)
 
 
 def limited(*limits: RateLimit) -> ExchangeSpec:

@@ -14,7 +14,7 @@ from funding_pipeline.collection.engine import collect_each
 from funding_pipeline.collection.planning import Job
 from funding_pipeline.collection.report import LoadReport, Progress
 from funding_pipeline.domain.records import Market, Window
-from funding_pipeline.exchanges.base import Exchange
+from funding_pipeline.exchanges.base import Exchange, ExchangeSpec
 from funding_pipeline.exchanges.paging import Unproven
 from funding_pipeline.settings import Settings
 from funding_pipeline.warehouse.database import Database, milliseconds, utc_now
@@ -95,6 +95,27 @@ def test_a_defect_in_one_exchange_does_not_stop_the_others(
     assert "KeyError: 'a defect'" in (reports["broken"].error or "")
     assert "broken: collection broke" in caplog.text
     assert stored(sandboxed) == {"good": 60}
+
+
+def test_a_merge_that_breaks_at_the_end_of_a_load_ends_in_the_ledger(
+    network: dict[str, Answer], sandboxed: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = load_module.merge
+
+    def broken(connection: Any, spec: ExchangeSpec, *args: Any, **more: Any) -> Any:
+        if spec.name == "broken":
+            connection.execute("SELECT no_such_column FROM settlements")
+        return real(connection, spec, *args, **more)
+
+    monkeypatch.setattr(load_module, "merge", broken)
+    network["good"] = network["broken"] = markets_and_history(HISTORY)
+    reports = collect(sandboxed, FakeExchange("broken"), FakeExchange("good"))
+    assert (reports["good"].outcome, reports["broken"].outcome) == ("complete", "failed")
+    assert "BinderException" in (reports["broken"].error or "")
+    assert stored(sandboxed) == {"good": 60}
+    with Database(sandboxed).open() as connection:
+        ended = "SELECT exchange, outcome, ended IS NOT NULL FROM loads ORDER BY 1"
+        assert rows(connection, ended) == [("broken", "failed", True), ("good", "complete", True)]
 
 
 def test_a_defect_in_reading_a_market_list_does_not_stop_the_others(

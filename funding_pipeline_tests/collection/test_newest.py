@@ -139,7 +139,13 @@ KINDS = {
     ),
     "LATE": Kind([h for h in range(-72, 49) if h % 8 == 0], lambda _: 8, {8: 8.3}),
 }
-SYMBOLS = {"okx": "{}-USDT-SWAP", "orderly": "PERP_{}_USDC", "edgex": "{}USDC"}
+SYMBOLS = {
+    "okx": "{}-USDT-SWAP",
+    "orderly": "PERP_{}_USDC",
+    "edgex": "{}USDC",
+    "binance": "{}USDT",
+    "aster": "{}USDT",
+}
 
 
 class World:
@@ -246,13 +252,15 @@ def of(settings: Settings, columns: str, table: str) -> list[tuple[Any, ...]]:
         return rows(connection, f"SELECT {columns} FROM {table} ORDER BY ALL")
 
 
-TELLING = [EXCHANGES[name] for name in NAMES]
+# Those whose history is asked market by market, and those that tell it of all at once.
+TELLING = [EXCHANGES[name] for name in NAMES if not EXCHANGES[name].spec.history_of_all]
+OF_ALL = [EXCHANGES[name] for name in NAMES if EXCHANGES[name].spec.history_of_all]
 ALL_BUT_PRICE = "rate, s.interval_hours, covered_hours, kind, raw_rate, lag_ms, cumulative_value"
 
 
 def test_those_that_tell_the_newest_of_all() -> None:
     """KuCoin is none of them: its list names no time of what settled last."""
-    assert set(NAMES) == {"okx", "orderly", "edgex"}
+    assert set(NAMES) == {"okx", "orderly", "edgex", "binance", "aster"}
 
 
 @pytest.mark.slow
@@ -261,13 +269,14 @@ def test_a_day_of_ticks_leaves_what_the_history_would(
 ) -> None:
     """Intervals of 8, 4, 1 h, two that change, one told late, hours without any tick."""
     plain = Settings(data_dir=tmp_path / "plain", sandbox_url="http://mock.invalid", limits=False)
-    each = [Plain(exchange) for exchange in TELLING]
-    load(world, sandboxed, -1 / 6, TELLING, "backfill")
+    telling = [*TELLING, *OF_ALL]
+    each = [Plain(exchange) for exchange in telling]
+    load(world, sandboxed, -1 / 6, telling, "backfill")
     load(world, plain, -1 / 6, each, "backfill")
     asked = {}
     for hour in (0, 1, 4, 7, 8, 9, 14, 16, 20, 24):
         load(world, plain, hour + 0.05, each)
-        load(world, sandboxed, hour + 0.05, TELLING)
+        load(world, sandboxed, hour + 0.05, telling)
         asked[hour] = {name: world.histories(name) for name in NAMES}
     assert stored(sandboxed, ALL_BUT_PRICE) == stored(plain, ALL_BUT_PRICE)
     windows = "exchange, market, from_time, to_time, rows"
@@ -297,11 +306,26 @@ def test_a_tick_makes_no_request_more_than_it_needs(world: World, sandboxed: Set
     assert world.of("edgex") == {"getMetaData": 1, "getLatestFundingRate": 1}
     assert {
         name: (r.counts.new, r.traffic.requests) for name, r in reports.items()
-    } == dict.fromkeys(NAMES, (len(KINDS), 2))
+    } == dict.fromkeys(reports, (len(KINDS), 2))
     # Nothing is due: the list alone, which for OKX are two answers.
     load(world, sandboxed, -23.8, TELLING)
     assert world.of("okx") == {"instruments": 1, "funding-rate": 1}
     assert (world.of("orderly"), world.of("edgex")) == ({"info": 1}, {"getMetaData": 1})
+
+
+def test_where_one_answer_tells_all_of_history_a_tick_is_one_request(
+    world: World, sandboxed: Settings
+) -> None:
+    """The newest page, or else the history with the page that proves it whole; never both."""
+    load(world, sandboxed, -24.2, OF_ALL, "backfill")
+    reports = load(world, sandboxed, -23.95, OF_ALL)
+    assert {r.counts.new for r in reports.values()} == {len(KINDS)}
+    lists = {"exchangeInfo": 1, "fundingInfo": 1}
+    assert world.of("binance") == world.of("aster") == lists | {"fundingRate": 1}
+    load(world, sandboxed, -21.95, OF_ALL)  # the hourly market lacks two
+    assert world.of("binance") == world.of("aster") == lists | {"fundingRate": 2}
+    load(world, sandboxed, -21.8, OF_ALL)
+    assert world.of("binance") == world.of("aster") == lists, "nothing is due"
 
 
 @pytest.mark.parametrize("reason", ["backfill", "sweep"])
@@ -311,7 +335,7 @@ def test_only_ticks_take_them(world: World, sandboxed: Settings, reason: str) ->
     load(world, sandboxed, 0.05, TELLING, reason)
     assert world.of("orderly").keys() == {"info", "funding_rate_history"}
     assert world.of("edgex").keys() == {"getMetaData", "getFundingRatePage"}
-    assert all(world.histories(name) == KINDS.keys() for name in NAMES)
+    assert all(world.histories(e.spec.name) == KINDS.keys() for e in TELLING)
 
 
 def test_the_sweep_adds_the_price_that_only_the_history_tells(

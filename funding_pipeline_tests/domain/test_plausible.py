@@ -1,9 +1,13 @@
 """Rates against their market's caps, its past and its end: what fails, and what must not."""
 
 from collections.abc import Sequence
+from unittest import mock
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from funding_pipeline.domain import plausible
 from funding_pipeline.domain.grid import HOUR_MS
 from funding_pipeline.domain.plausible import (
     CAP_MARGIN,
@@ -119,3 +123,29 @@ def test_within_that_day_a_particular_rate_may_not_come_again() -> None:
     rows = [row(0, 0.00013813), row(1, 0.00013813), row(2, 0.0001), row(3, 0.0001)]
     assert failed(rows, delisted_ms=TEN) == [1]
     assert failed(rows) == []
+
+
+# --- the quick look before
+
+
+@settings(max_examples=300)
+@given(
+    # Repetitions of particular and of round rates, and rates around the caps.
+    rates=st.lists(
+        st.tuples(
+            st.sampled_from([0.000012345, 0.0000125, 0.0, 0.0029, 0.019, -0.0123456, 0.1]),
+            st.integers(1, 14),
+        ),
+        max_size=5,
+    ),
+    every=st.sampled_from([1, 8]),
+    caps=st.sampled_from([(), CAPS, (*CAPS, Cap(TEN + 5 * HOUR_MS, 0.02, None))]),
+    delisted=st.sampled_from([None, TEN, TEN + 20 * HOUR_MS]),
+)
+def test_a_quick_look_misses_nothing(
+    rates: list[tuple[float, int]], every: int, caps: Sequence[Cap], delisted: int | None
+) -> None:
+    rows = series([rate for rate, times in rates for _ in range(times)], every)
+    quick = implausible(rows, (), caps, delisted)
+    with mock.patch.object(plausible, "_may_fail", return_value=True):
+        assert quick == implausible(rows, (), caps, delisted)

@@ -1,6 +1,11 @@
 """How a history ends: proven by what comes behind it, or told as unproven."""
 
 from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from funding_pipeline.domain.grid import HOUR_MS
 from funding_pipeline.domain.records import RawSettlement, Window
@@ -9,10 +14,12 @@ from funding_pipeline.exchanges.paging import (
     PagePlan,
     Unproven,
     ascending,
+    ascending_inclusive,
     descending,
     sliced,
     walked,
 )
+from funding_pipeline.exchanges.registry import EXCHANGES
 
 LIMIT = 10
 ASK = Window(0, 100 * HOUR_MS)
@@ -109,3 +116,104 @@ def test_a_walk_without_a_next_place_or_over_the_same_page_is_not() -> None:
     assert last_page(walk([hours(10, 20), hours(0, 10)], "none")) == LIMIT
     assert last_page(walk([hours(10, 20), hours(0, 10)], "again")) == LIMIT
     assert last_page(walk([hours(10, 20), hours(7, 10)], "none")) == 3
+
+
+# --- declared intervals longer than an hour
+
+TOWARDS: list[tuple[Callable[..., HistoryPlan], Any]] = [(ascending, oldest), (descending, newest)]
+
+
+def counted(
+    towards: Callable[..., HistoryPlan],
+    answer: Callable[[Window], list[RawSettlement]],
+    window: Window,
+    hours: int | None,
+    page_rows: int = LIMIT,
+) -> tuple[list[int], int]:
+    """Hours of the rows, ascending, and the number of requests."""
+    asked: list[Window] = []
+
+    def noted(wanted: Window) -> list[RawSettlement]:
+        asked.append(wanted)
+        return answer(wanted)
+
+    plan = towards(served(noted), window, interval_hours=hours, page_rows=page_rows)
+    return sorted(row.time_ms // HOUR_MS for row in run(plan)), len(asked)
+
+
+@pytest.mark.parametrize(("towards", "side"), TOWARDS)
+def test_nothing_is_asked_for_where_by_the_declared_interval_nothing_settles(
+    towards: Callable[..., HistoryPlan], side: Any
+) -> None:
+    held = hours(0, 100, 8)
+    tick = Window(38 * HOUR_MS + 45, 47 * HOUR_MS)  # 40 is due, 32 and 48 lie outside
+    assert counted(towards, side(held), tick, 8) == ([40], 1)
+    assert counted(towards, side(held), tick, None) == ([40], 2)
+    wider = Window(31 * HOUR_MS, 49 * HOUR_MS)
+    assert counted(towards, side(held), wider, 8) == ([32, 40, 48], 1)
+
+
+@pytest.mark.parametrize(("towards", "side"), TOWARDS)
+def test_a_declared_interval_is_believed_only_where_the_page_confirms_it(
+    towards: Callable[..., HistoryPlan], side: Any
+) -> None:
+    fours, window = hours(0, 100, 4), Window(27 * HOUR_MS, 41 * HOUR_MS)
+
+    def cut(wanted: Window) -> list[RawSettlement]:
+        held = [r for r in fours if wanted.start_ms <= r.time_ms < wanted.end_ms]
+        return held[:3] if towards is ascending else held[-3:]
+
+    assert counted(towards, cut, window, 8) == ([28, 32, 36, 40], 2)
+    # As many rows as a page holds: what is behind them may have been cut.
+    eights = hours(0, 400, 8)
+    full = Window(1 * HOUR_MS, 87 * HOUR_MS)
+    assert counted(towards, side(eights), full, 8) == ([*range(8, 81, 8)], 2)
+    assert counted(towards, side(eights), full, 8, page_rows=LIMIT + 1) == ([*range(8, 81, 8)], 1)
+
+
+@given(data=st.data())
+def test_a_market_that_keeps_its_interval_is_read_whole_whatever_a_page_holds(
+    data: st.DataObject,
+) -> None:
+    interval = data.draw(st.sampled_from([1, 2, 4, 8, 24]))
+    start, length = data.draw(st.integers(-30, 200)), data.draw(st.integers(0, 150))
+    window = Window(start * HOUR_MS - 5_000, (start + length) * HOUR_MS)
+    cap = data.draw(st.integers(1, 40))
+    late = data.draw(st.sampled_from([0, 1, 90_000, 1_700_000]))
+    held = [RawSettlement("AAA", row.time_ms + late, "0.1") for row in hours(0, 200, interval)]
+    inside = [r for r in held if window.start_ms <= r.time_ms < window.end_ms]
+    for towards, side in ((ascending, slice(cap)), (descending, slice(-cap, None))):
+
+        def answer(wanted: Window, side: slice = side) -> list[RawSettlement]:
+            return [r for r in held if wanted.start_ms <= r.time_ms < wanted.end_ms][side]
+
+        found, _ = counted(towards, answer, window, interval, page_rows=1000)
+        assert found == [row.time_ms // HOUR_MS for row in inside]
+
+
+def test_a_smaller_page_in_the_last_hour_was_the_last_of_all_markets() -> None:
+    """Smaller elsewhere, it may have been cut."""
+    spec = EXCHANGES["binance"].spec
+    rows = [
+        RawSettlement(f"M{number}", hour * HOUR_MS + number, "0.1")
+        for hour in range(10)
+        for number in range(4)
+    ]
+
+    def requests(limits: list[int], last_hour: int) -> int:
+        asked = 0
+
+        def answer(wanted: Window) -> list[RawSettlement]:
+            nonlocal asked
+            asked += 1
+            limit = limits[min(asked, len(limits)) - 1]
+            return [r for r in rows if wanted.start_ms <= r.time_ms < wanted.end_ms][:limit]
+
+        window = Window(0, last_hour * HOUR_MS + HOUR_MS // 2)
+        found = run(ascending_inclusive(served(answer), window, spec))
+        assert len({(row.market, row.time_ms) for row in found}) == 4 * (last_hour + 1)
+        return asked
+
+    assert requests([30], 9) == 2, "30 rows, then 11"
+    assert requests([30, 4, 30], 9) == 3, "cut before the last hour"
+    assert requests([40], 9) == 2, "all in one page: compared with the next"

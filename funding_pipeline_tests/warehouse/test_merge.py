@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from unittest import mock
 
 import duckdb
 import polars as pl
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from funding_pipeline.collection.planning import answered
 from funding_pipeline.domain.records import Answered, Window
 from funding_pipeline.warehouse import merge as merge_module
+from funding_pipeline.warehouse import series as series_module
 from funding_pipeline.warehouse.merge import MergeCounts, merge
 from funding_pipeline_tests.warehouse.world import (
     DECLARED,
@@ -114,6 +118,69 @@ def test_a_hole_of_days_beside_a_change_gives_the_same_table_in_two_steps() -> N
                 collect(connection, history, span(start, end))
             tables.append(hours_and_intervals(connection))
     assert tables[0] == tables[1]
+
+
+TOUCHED = ("settlements", "rate_revisions", "dirty_days", "collected_windows", "events")
+TWO_DAYS = series_module._NEIGHBOURS.replace(" AND funding_time >= start", "")
+
+
+@settings(max_examples=15)
+@given(st.data())
+def test_two_neighbours_tell_what_all_of_two_days_would(data: st.DataObject) -> None:
+    """Ticks with the intervals that are declared by then, some of them missed, and a sweep."""
+    hours = data.draw(histories())
+    gaps = dict(zip(hours[1:], [b - a for a, b in pairwise(hours)], strict=True))
+    first = data.draw(st.integers(1, len(hours) - 2))
+    missed = data.draw(st.sets(st.sampled_from(hours), max_size=4))
+    moments = [hours[first], *(h for h in hours[first + 1 : first + 16] if h not in missed)]
+    tells = data.draw(st.booleans())
+    wrong = data.draw(st.sampled_from(hours))
+    tables = []
+    for sql in (series_module._NEIGHBOURS, TWO_DAYS):
+        with memory() as connection, mock.patch.object(series_module, "_NEIGHBOURS", sql):
+            for hour in moments:
+                now, declared = time_of(hour + 0.5), gaps[hour] if tells else None
+                register(connection, listed("AAA", interval_hours=declared), now)
+                known = [h for h in hours if h <= hour and (h != wrong or hour > wrong + 30)]
+                window = span(-8, hour + 0.5)
+                collect(connection, {"AAA": series(known)}, window, now=now)
+                if hour == moments[-1]:
+                    late = {"AAA": series(h for h in hours if h <= hour)}
+                    collect(connection, late, window, now=now, refetch=True)
+            tables.append([rows(connection, f"FROM {name} ORDER BY ALL") for name in TOUCHED])
+    assert tables[0] == tables[1]
+
+
+def test_a_tick_makes_few_statements_and_moves_no_row_but_the_new_ones() -> None:
+    """What 28 merges cost in each hour: a count, since that is not noisy."""
+
+    class Counting:
+        def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+            self.connection, self.statements = connection, 0
+            self.frames: dict[str, int] = {}
+
+        def execute(self, *args: Any) -> Any:
+            self.statements += 1
+            return self.connection.execute(*args)
+
+        def register(self, name: str, frame: pl.DataFrame) -> None:
+            self.frames[name] = len(frame)
+            self.connection.register(name, frame)
+
+        def unregister(self, name: str) -> None:
+            self.connection.unregister(name)
+
+    history = {m: series(range(0, 49, 1), m) for m in ("AAA", "BBB")}
+    for declaration, most in ((DECLARED, 16), (HOURLY, 14)):
+        with memory() as connection:
+            register(connection, listed("AAA", "BBB", interval_hours=1))
+            collect(connection, history, span(0, 48), declaration=declaration)
+            counting = Counting(connection)
+            (unit, other) = units(connection, declaration, span(0, 49))
+            answers = [answered(declaration, u, history[u.market], LATER_MS) for u in (unit, other)]
+            found = merge(counting, declaration, answers, load_id=2, now=LATER)  # type: ignore[arg-type]
+            assert (found.new, counting.frames["incoming"]) == (2, 2)
+            assert counting.statements == most
 
 
 @settings(max_examples=15)
