@@ -146,9 +146,6 @@ def long_figures() -> Iterator[Figure]:
         long = histories["long"]
         yield from queries.query_figures(long)
         yield from sizes.size_figures(long, place / "sizes")
-        # The first hour publishes a copy of the whole file; from then on what changed.
-        for history in histories.values():
-            ticks.hour(history)
         yield from ticks.tick_figures(long, histories["short"])
 
 
