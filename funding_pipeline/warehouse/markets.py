@@ -69,12 +69,42 @@ def record_markets(
             visible(connection, "listed", frame),
             visible(connection, "identities", current(identities, now)),
         ):
-            for statement in _RECORD:
+            known = connection.execute(_AS_KNOWN, {"exchange": exchange}).fetchall()[0][0]
+            for statement in (_SEEN,) if known else _RECORD:
                 used = {k: v for k, v in parameters.items() if f"${k}" in statement}
                 connection.execute(statement, used)
         store_identities(connection, exchange, proposals, identities, now)
         settle_new(connection, exchange, now)
 
+
+# Whether the list says what is known already, as it does in most hours: then nothing below would
+# change but when the markets were seen.
+_AS_KNOWN = """
+SELECT count(*) = 0 FROM (
+    SELECT 1 FROM listed l
+    LEFT JOIN base.markets m ON m.exchange = $exchange AND m.market = l.market
+    LEFT JOIN market_intervals o ON o.market_id = m.market_id AND o.observed_to IS NULL
+    WHERE (m.status, m.interval_hours, m.rate_cap, m.rate_floor, o.interval_hours)
+            IS DISTINCT FROM
+          (l.status, l.interval_hours, l.rate_cap, l.rate_floor, l.interval_hours)
+        OR m.listed_at IS DISTINCT FROM coalesce(l.listed_at, m.listed_at)
+        OR (m.delisted_at IS NULL) <> (l.status = 'live')
+    UNION ALL
+    SELECT 1 FROM base.markets m
+    LEFT JOIN market_intervals o ON o.market_id = m.market_id AND o.observed_to IS NULL
+    WHERE m.exchange = $exchange AND (m.status = 'live' OR o.market_id IS NOT NULL)
+      AND m.market NOT IN (SELECT market FROM listed)
+    UNION ALL
+    SELECT 1 FROM identities i JOIN base.markets m USING (market)
+    WHERE m.exchange = $exchange AND (
+        (m.symbol, m.multiplier, m.quote, m.settle, m.asset_class)
+            IS DISTINCT FROM (i.symbol, i.multiplier, i.quote, i.settle, i.asset_class)
+        OR CASE WHEN i.asset IS NULL THEN m.asset_by = 'correction'
+           ELSE (m.asset, m.asset_by) IS DISTINCT FROM (i.asset, 'correction') END)
+)"""
+_SEEN = """
+UPDATE base.markets SET last_seen = $now
+WHERE exchange = $exchange AND market IN (SELECT market FROM listed)"""
 
 # Order matters: events compare the old row with the new list before it is updated.
 _RECORD = (

@@ -109,7 +109,8 @@ def tick_figures(long: LongHistory, short: LongHistory) -> Iterator[Figure]:
         20.0,
         "s",
         f"{long.markets} markets, every live one settles; collection, derivation and publication, "
-        f"two processes with their imports. All of the hour: {parts}",
+        f"two processes with their imports, Kraken answering a month instead of a year. "
+        f"All of the hour: {parts}",
     )
     slowest = _slowest_exchange_s(long)
     yield Figure(

@@ -5,8 +5,12 @@ from datetime import datetime, timedelta
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from funding_pipeline.domain.intervals import Observation
+from funding_pipeline.domain.records import Market
+from funding_pipeline.warehouse import markets as module
 from funding_pipeline.warehouse.database import milliseconds
 from funding_pipeline.warehouse.markets import known_markets, observations
 from funding_pipeline_tests.warehouse.world import listed, memory, register, rows
@@ -112,3 +116,52 @@ def test_a_list_that_names_a_market_twice_makes_one_market(
     register(connection, listed("AAA", "BBB", "BBB"), hour(1))
     assert rows(connection, "SELECT market FROM markets ORDER BY 1") == [("AAA",), ("BBB",)]
     assert rows(connection, "SELECT count(*) FROM market_intervals") == [(2,)]
+
+
+@st.composite
+def lists(draw: st.DrawFn) -> list[Market]:
+    """What an exchange may list in an hour of three markets, each often as in the hour before."""
+    found = []
+    for name in draw(st.sampled_from([("AAA", "BBB", "CCC"), ("AAA", "BBB"), ("BBB",)])):
+        found += listed(
+            name,
+            interval_hours=draw(st.sampled_from([8, 8, 8, 4, None])),
+            live=draw(st.sampled_from([True, True, True, False])),
+            rate_cap=draw(st.sampled_from([0.01, 0.01, 0.02, None])),
+            rate_floor=draw(st.sampled_from([None, None, -0.01])),
+            listed_at_ms=draw(st.sampled_from([None, None, 1_700_000_000_000])),
+            asset_class=draw(st.sampled_from([None, None, "equity"])),
+        )
+    return found
+
+
+@settings(max_examples=12, deadline=None)
+@given(hours=st.lists(lists(), min_size=1, max_size=3))
+def test_a_list_that_says_what_is_known_changes_nothing_else(hours: list[list[Market]]) -> None:
+    """Each list twice: once through all statements, once through the quick look alone."""
+
+    class Watched:
+        def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+            self.connection, self.asked = connection, list[str]()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.connection, name)
+
+        def execute(self, sql: str, *args: object) -> duckdb.DuckDBPyConnection:
+            self.asked.append(sql)
+            return self.connection.execute(sql, *args)
+
+    tables = ("base.markets", "market_intervals", "events", "symbol_registry")
+    found = []
+    for quick in (True, False):
+        with memory() as database, pytest.MonkeyPatch.context() as patched:
+            if not quick:
+                patched.setattr(module, "_AS_KNOWN", "SELECT false WHERE $exchange <> ''")
+            for n, markets in enumerate(hours):
+                for again in (0, 1):
+                    watched = Watched(database)
+                    register(watched, markets, hour(2 * n + again))  # type: ignore[arg-type]
+                    seen = module._SEEN in watched.asked
+                    assert seen or not (quick and again), "the second time it is known"
+            found.append([rows(database, f"FROM {table} ORDER BY ALL") for table in tables])
+    assert found[0] == found[1]
