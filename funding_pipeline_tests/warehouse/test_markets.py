@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import duckdb
+import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from funding_pipeline.domain.intervals import Observation
 from funding_pipeline.domain.records import Market
@@ -16,6 +16,7 @@ from funding_pipeline.warehouse.markets import known_markets, observations
 from funding_pipeline_tests.warehouse.world import listed, memory, register, rows
 
 T0 = datetime(2025, 3, 1)
+TABLES = ("base.markets", "market_intervals", "events", "symbol_registry")
 
 
 def hour(n: int) -> datetime:
@@ -118,50 +119,58 @@ def test_a_list_that_names_a_market_twice_makes_one_market(
     assert rows(connection, "SELECT count(*) FROM market_intervals") == [(2,)]
 
 
-@st.composite
-def lists(draw: st.DrawFn) -> list[Market]:
-    """What an exchange may list in an hour of three markets, each often as in the hour before."""
-    found = []
-    for name in draw(st.sampled_from([("AAA", "BBB", "CCC"), ("AAA", "BBB"), ("BBB",)])):
-        found += listed(
-            name,
-            interval_hours=draw(st.sampled_from([8, 8, 8, 4, None])),
-            live=draw(st.sampled_from([True, True, True, False])),
-            rate_cap=draw(st.sampled_from([0.01, 0.01, 0.02, None])),
-            rate_floor=draw(st.sampled_from([None, None, -0.01])),
-            listed_at_ms=draw(st.sampled_from([None, None, 1_700_000_000_000])),
-            asset_class=draw(st.sampled_from([None, None, "equity"])),
-        )
-    return found
+def two(**second: Any) -> list[Market]:
+    """A market, and another one with these attributes."""
+    return listed("AAA", interval_hours=8) + listed("BBB", **{"interval_hours": 8} | second)
 
 
-@settings(max_examples=12, deadline=None)
-@given(hours=st.lists(lists(), min_size=1, max_size=3))
-def test_a_list_that_says_what_is_known_changes_nothing_else(hours: list[list[Market]]) -> None:
-    """Each list twice: once through all statements, once through the quick look alone."""
+GONE = listed("AAA", interval_hours=8)
+OFF = two(live=False)
+# What an exchange lists in hours that follow each other: one thing changes, and changes back.
+SEQUENCES = {
+    "interval": [two(), two(interval_hours=4), two()],
+    "no interval": [two(), two(interval_hours=None), two()],
+    "cap": [two(rate_cap=0.01), two(rate_cap=0.02), two()],
+    "floor": [two(), two(rate_floor=-0.01), two()],
+    "listing date": [two(), two(listed_at_ms=1_700_000_000_000), two(listed_at_ms=1)],
+    "class": [two(), two(asset_class="equity")],  # that it is not told any more is no change
+    "delisted": [two(), OFF, two()],
+    "gone": [two(), GONE, two()],
+    "gone when delisted": [OFF, GONE, OFF],
+    "new": [GONE, two()],
+    "another symbol": [GONE, [msgspec.structs.replace(GONE[0], symbol="ZZZ")], GONE],
+}
 
-    class Watched:
-        def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-            self.connection, self.asked = connection, list[str]()
 
-        def __getattr__(self, name: str) -> object:
-            return getattr(self.connection, name)
+class Watched:
+    """A connection that remembers what it was asked."""
 
-        def execute(self, sql: str, *args: object) -> duckdb.DuckDBPyConnection:
-            self.asked.append(sql)
-            return self.connection.execute(sql, *args)
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self.asked: list[str] = []
 
-    tables = ("base.markets", "market_intervals", "events", "symbol_registry")
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, sql: str, *parameters: Any) -> duckdb.DuckDBPyConnection:
+        self.asked.append(sql)
+        return self._connection.execute(sql, *parameters)
+
+
+@pytest.mark.parametrize("hours", SEQUENCES.values(), ids=SEQUENCES.keys())
+def test_a_list_that_says_what_is_known_changes_nothing_else(
+    hours: list[list[Market]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each list twice, with the quick look and without."""
     found = []
     for quick in (True, False):
-        with memory() as database, pytest.MonkeyPatch.context() as patched:
-            if not quick:
-                patched.setattr(module, "_AS_KNOWN", "SELECT false WHERE $exchange <> ''")
+        if not quick:
+            monkeypatch.setattr(module, "_AS_KNOWN", "SELECT $exchange IS NULL")
+        with memory() as database:
             for n, markets in enumerate(hours):
-                for again in (0, 1):
+                for again in (False, True):
                     watched = Watched(database)
                     register(watched, markets, hour(2 * n + again))  # type: ignore[arg-type]
-                    seen = module._SEEN in watched.asked
-                    assert seen or not (quick and again), "the second time it is known"
-            found.append([rows(database, f"FROM {table} ORDER BY ALL") for table in tables])
+                    assert (module._SEEN in watched.asked) == (quick and again)
+            found.append([rows(database, f"FROM {table} ORDER BY ALL") for table in TABLES])
     assert found[0] == found[1]
