@@ -171,7 +171,7 @@ def test_a_tick_makes_few_statements_and_moves_no_row_but_the_new_ones() -> None
             self.connection.unregister(name)
 
     history = {m: series(range(0, 49, 1), m) for m in ("AAA", "BBB")}
-    for declaration, most in ((DECLARED, 16), (HOURLY, 14)):
+    for declaration, most in ((DECLARED, 15), (HOURLY, 13)):
         with memory() as connection:
             register(connection, listed("AAA", "BBB", interval_hours=1))
             collect(connection, history, span(0, 48), declaration=declaration)
