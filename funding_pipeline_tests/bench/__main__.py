@@ -22,7 +22,7 @@ from pathlib import Path
 
 from funding_pipeline.exchanges.registry import EXCHANGES
 from funding_pipeline_tests.bench.figures import Figure
-from funding_pipeline_tests.bench.long_history import YEARS_DAYS, LongHistory, complete, fill
+from funding_pipeline_tests.bench.long_history import LongHistory, long_and_short
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _SHARED = _PROJECT.parent / "shared"
@@ -134,16 +134,6 @@ def start_up_figures() -> Iterator[Figure]:
         yield from start_up_figures(Path(folder))
 
 
-def long_histories(place: Path, now_ms: int) -> tuple[LongHistory, LongHistory]:
-    """Three years of 4,000 markets and thirty days of the same, derived and published."""
-    found = []
-    for name, days in (("long", YEARS_DAYS), ("short", 30)):
-        history = fill(place / name, days=days, now_ms=now_ms)
-        complete(history)
-        found.append(history)
-    return found[0], found[1]
-
-
 def long_figures(place: Path, long: LongHistory, short: LongHistory) -> Iterator[Figure]:
     """What a reader, a disk and an hour see of the two histories."""
     from funding_pipeline_tests.bench import queries, sizes, ticks
@@ -176,7 +166,7 @@ def measured(chosen: Sequence[str]) -> Iterator[Figure]:
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as beside,
     ):
         now_ms = time.time_ns() // 1_000_000
-        histories = beside.submit(long_histories, Path(folder), now_ms) if LONG in chosen else None
+        histories = beside.submit(long_and_short, Path(folder), now_ms) if LONG in chosen else None
         for name, part in UNTIMED.items():
             if name in chosen:
                 yield from part()
