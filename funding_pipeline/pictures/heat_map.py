@@ -82,7 +82,9 @@ def heat_map(averages: pl.DataFrame, *, window: str = "7d", assets: int = _ASSET
             if not math.isnan(apr):
                 ink = "white" if abs(apr) > _DARK * full else INK
                 axes.text(
-                    *(x, y, percent(apr)),
+                    x,
+                    y,
+                    percent(apr),
                     ha="center",
                     va="center",
                     color=ink,

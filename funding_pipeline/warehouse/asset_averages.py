@@ -60,6 +60,7 @@ _DIGESTS = """
 SELECT a.as_of, bit_xor(hash(a.market_id, m.asset, a."window", a.rate_hourly_mean)) AS digest
 FROM base.moving_averages a JOIN markets m USING (market_id)
 WHERE extract(hour FROM a.as_of) = 0 AND a.as_of < $as_of AND m.asset IS NOT NULL
+  -- What is in the list lies in its span: only so much of the table is read.
   AND a.as_of BETWEEN (SELECT min(as_of) FROM looked_at) AND (SELECT max(as_of) FROM looked_at)
   AND a.as_of IN (SELECT as_of FROM looked_at)
 GROUP BY a.as_of"""
@@ -130,25 +131,25 @@ def _stale(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> pl.DataFra
     with visible(connection, "looked_at", looked_at):
         fresh: pl.DataFrame = connection.sql(_DIGESTS, params={"as_of": as_of}).pl()
         with visible(connection, "fresh", fresh):
-            stale: pl.DataFrame = connection.sql(
-                """SELECT as_of FROM fresh f LEFT JOIN base.asset_averages_inputs i USING (as_of)
-                WHERE f.digest IS DISTINCT FROM i.digest ORDER BY as_of"""
-            ).pl()
             connection.execute(
                 """DELETE FROM base.asset_averages_inputs
-                WHERE as_of IN (SELECT as_of FROM looked_at)"""
+                WHERE as_of IN (SELECT as_of FROM looked_at) AND as_of NOT IN (
+                    SELECT as_of FROM fresh SEMI JOIN base.asset_averages_inputs i
+                    USING (as_of, digest))"""
             )
-            with visible(connection, "stale", stale):
-                connection.execute(
-                    """DELETE FROM base.asset_averages
-                    WHERE as_of NOT IN (SELECT as_of FROM base.asset_averages_inputs
-                                        UNION ALL SELECT as_of FROM fresh)
-                       OR as_of IN (SELECT as_of FROM stale)"""
-                )
-            connection.execute("INSERT INTO base.asset_averages_inputs FROM fresh ORDER BY as_of")
+            # What is left in the inputs stands as it was.
+            stale: pl.DataFrame = connection.sql(
+                "FROM fresh ANTI JOIN base.asset_averages_inputs USING (as_of) ORDER BY as_of"
+            ).pl()
+    connection.execute(
+        """DELETE FROM base.asset_averages
+        WHERE as_of NOT IN (SELECT as_of FROM base.asset_averages_inputs)"""
+    )
+    with visible(connection, "stale", stale):
+        connection.execute("INSERT INTO base.asset_averages_inputs FROM stale")
     # The newest is no midnight of the past yet.
     connection.execute("DELETE FROM base.changed_midnights WHERE as_of < ?", [as_of])
-    return stale
+    return stale.select("as_of")
 
 
 def _store(connection: duckdb.DuckDBPyConnection, members: duckdb.DuckDBPyRelation) -> int:

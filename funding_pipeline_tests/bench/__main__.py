@@ -23,6 +23,7 @@ from pathlib import Path
 from funding_pipeline.exchanges.registry import EXCHANGES
 from funding_pipeline_tests.bench.figures import Figure
 from funding_pipeline_tests.bench.long_history import LongHistory, long_and_short
+from funding_pipeline_tests.bench.pace import Pace, measure, measure_tick
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _SHARED = _PROJECT.parent / "shared"
@@ -35,24 +36,17 @@ _TICK_MARKETS = {"paradex": 8}
 
 def pace_figures() -> Iterator[Figure]:
     """Thirty days of every exchange that has a history, with an hourly run in the middle."""
-    from funding_pipeline_tests.bench.pace import measure
-
     names = [name for name, e in EXCHANGES.items() if e.spec.kind == "settled"]
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        waiting = {
-            (name, tick): pool.submit(
-                partial(measure, name, markets=_FEWER_MARKETS.get(name), tick=tick)
-            )
-            for name in names
-            for tick in (False, True)
-        }
-        done = {key: future.result() for key, future in waiting.items()}
-    refused = {f"{p.exchange} {p.refusals}" for p in done.values() if p.refusals}
-    incomplete = [p.exchange for p in done.values() if p.outcome != "complete"]
-    if incomplete:
-        raise AssertionError(f"incomplete: {incomplete}")
+    keys = [(name, tick) for name in names for tick in (False, True)]
+    calls = [partial(measure, n, markets=_FEWER_MARKETS.get(n), tick=tick) for n, tick in keys]
+    done = dict(zip(keys, _in_processes(calls), strict=True))
+    refused = [f"{p.exchange} {p.refusals}" for p in done.values() if p.refusals]
     yield Figure(
-        "refusals (429) of all backfills", float(len(refused)), 0.0, "", ", ".join(refused)
+        "refusals (429) of all backfills",
+        float(sum(p.refusals for p in done.values())),
+        0.0,
+        "",
+        ", ".join(refused),
     )
     for tick in (False, True):
         paced = [p for (_, t), p in done.items() if t is tick and p.floor_s >= _SHORT_WAIT_S]
@@ -80,16 +74,9 @@ def pace_figures() -> Iterator[Figure]:
 
 def tick_request_figures(names: Sequence[str]) -> Iterator[Figure]:
     """The hour in which all markets settle."""
-    from funding_pipeline_tests.bench.pace import measure_tick
-
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        waiting = [
-            pool.submit(partial(measure_tick, name, markets=_TICK_MARKETS.get(name, 25)))
-            for name in names
-        ]
-        done = [future.result() for future in waiting]
-    if incomplete := [p.exchange for p in done if p.outcome != "complete"]:
-        raise AssertionError(f"incomplete: {incomplete}")
+    done = _in_processes(
+        [partial(measure_tick, name, markets=_TICK_MARKETS.get(name, 25)) for name in names]
+    )
     wasteful = sorted(done, key=lambda p: -p.thrift)
     yield Figure(
         "requests of a tick ÷ cheapest exact plan",
@@ -101,6 +88,15 @@ def tick_request_figures(names: Sequence[str]) -> Iterator[Figure]:
         "purpose, since what its list tells has no stamp; Paradex for its index at both ends of "
         "the hour, though the older one is stored",
     )
+
+
+def _in_processes(calls: Sequence[Callable[[], Pace]]) -> list[Pace]:
+    """What they measure, side by side; AssertionError where an exchange was not complete."""
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        done = [waiting.result() for waiting in [pool.submit(call) for call in calls]]
+    if incomplete := [p.exchange for p in done if p.outcome != "complete"]:
+        raise AssertionError(f"incomplete: {incomplete}")
+    return done
 
 
 def side_by_side_figures() -> Iterator[Figure]:
@@ -140,6 +136,7 @@ def long_figures(place: Path, long: LongHistory, short: LongHistory) -> Iterator
 
     yield from queries.query_figures(long)
     yield from sizes.size_figures(long, place / "sizes")
+    yield from sizes.publication_figures(long)
     yield from ticks.tick_figures(long, short)
 
 

@@ -8,7 +8,6 @@ Each live market lacks its newest settlement, so that the next tick is that of 0
 """
 
 import asyncio
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -213,16 +212,6 @@ def complete(history: LongHistory) -> None:
         )
     for _ in range(3):
         publish(database)
-
-
-def copy(history: LongHistory, folder: Path) -> LongHistory:
-    """The same in another folder: what is measured writes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("history.duckdb", "read.duckdb"):
-        shutil.copyfile(history.folder / name, folder / name)
-    return LongHistory(
-        folder, history.start_ms, history.end_ms, history.settlements, history.markets
-    )
 
 
 def _record_lists(

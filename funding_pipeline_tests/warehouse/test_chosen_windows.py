@@ -55,3 +55,10 @@ def test_other_windows_owe_every_day_once(
     assert not owe_chosen_windows(database, windows, LATER), "it is noted"
     assert owe_chosen_windows(database, DEFAULT_WINDOWS, LATER), "and back again"
     assert len(days(database)) == 4
+
+
+def test_what_was_owed_in_part_is_owed_whole(database: duckdb.DuckDBPyConnection) -> None:
+    database.execute("UPDATE dirty_days SET settled_until = ?", [time_of(8)])
+    assert owe_chosen_windows(database, ["24h"], LATER)
+    whole = rows(database, "SELECT day FROM dirty_days WHERE settled_until IS NULL ORDER BY 1")
+    assert [f"{day:%m-%d}" for (day,) in whole] == ["02-28", "03-01", "03-02", "03-03"]

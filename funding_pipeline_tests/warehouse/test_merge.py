@@ -217,6 +217,38 @@ def test_the_same_batch_twice_adds_and_changes_nothing(
     assert rows(connection, "FROM dirty_days") == [], "nothing changed, so nothing is owed"
 
 
+# --- what is owed
+
+
+def test_what_settles_after_the_newest_settlement_owes_its_days_from_there_on(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """Days and hours since the origin; every 8 h, hour 40 pays for the day before 48."""
+    history = {"AAA": [row for row in series(range(0, 72, 8)) if row.time_ms != at(56)]}
+
+    def owed() -> set[tuple[int, int | None]]:
+        return set(
+            rows(
+                connection,
+                """SELECT day - DATE '2025-03-01',
+                    date_diff('hour', TIMESTAMP '2025-03-01', settled_until) FROM dirty_days""",
+            )
+        )
+
+    collect(connection, history, span(0, 25))
+    assert owed() == {(-1, None), (0, None)}, "nothing was before"
+    connection.execute("DELETE FROM dirty_days")
+    collect(connection, history, span(25, 41))
+    assert owed() == {(0, 24), (1, 24)}
+    collect(connection, history, span(41, 65))
+    assert owed() == {(0, 24), (1, 24), (2, 40)}, "the second day was owed from an earlier hour on"
+    corrected = {"AAA": [sent(hour, "0.0042") for hour in (32, 64)]}
+    collect(connection, corrected, span(32, 33), refetch=True, load_id=2)
+    assert owed() == {(0, 24), (1, 24), (1, None), (2, 40)}, "a correction owes the whole day"
+    collect(connection, {"AAA": series([56])}, span(56, 57), refetch=True, load_id=3)
+    assert (2, None) in owed(), "a hole that is filled is no newest settlement"
+
+
 # --- revisions
 
 
