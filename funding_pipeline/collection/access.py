@@ -1,6 +1,9 @@
-"""How an exchange is reached from here: its hosts, a proxy, TLS.
+"""How an exchange is reached from here: its hosts, a proxy, TLS, and what may break on the way.
 
 Belongs here: what the settings say about the way. Does not: requests (client), what is asked.
+
+httpx speaks, aiohttp carries (docs/adr/0008). It is imported where somebody is asked: a derivation
+asks nobody, and the import takes a tenth of a second.
 """
 
 import ssl
@@ -39,10 +42,18 @@ def http_client(
     to the sandbox. `tls`: of `tls_context`, for all clients together.
     """
     sandboxed = settings.sandbox_url is not None
-    return httpx.AsyncClient(
+    from httpx_aiohttp import HttpxAiohttpClient
+
+    return HttpxAiohttpClient(
         verify=tls,
         proxy=None if sandboxed else settings.of_exchange("PROXY").get(exchange.spec.name),
         trust_env=not sandboxed,
         headers={"User-Agent": USER_AGENT},
-        limits=httpx.Limits(max_connections=None),
     )
+
+
+def broken_ways() -> tuple[type[Exception], ...]:
+    """What is raised where no answer comes through. Not all errors of aiohttp become httpx's."""
+    import aiohttp
+
+    return httpx.TransportError, httpx.DecodingError, aiohttp.ClientError

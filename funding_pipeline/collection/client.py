@@ -24,6 +24,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from funding_pipeline.collection.access import broken_ways
 from funding_pipeline.collection.budget import Budget
 from funding_pipeline.domain.errors import (
     ExchangeError,
@@ -118,8 +119,10 @@ class ExchangeClient:
                 headers=self._headers(request),
                 timeout=_TIMEOUT,
             )
-        except (httpx.TransportError, httpx.DecodingError) as error:
-            detail = f"{type(error).__name__}: {str(error) or 'no answer'}"
+        except broken_ways() as error:
+            # What was translated into httpx's errors calls a name that is not known a time-out.
+            said = isinstance(error, httpx.TransportError) and error.__cause__ or error
+            detail = f"{type(said).__name__}: {str(said) or 'no answer'}"
             host = httpx.URL(self._origins[request.origin]).host
             name = self._exchange.spec.name
             raise TransientError(name, request.endpoint, f"{host}: {detail}") from error

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 
 import duckdb
@@ -99,7 +101,9 @@ def tick_figures(long: LongHistory, short: LongHistory) -> Iterator[Figure]:
     """CPU, wall and memory of an hour on the long history, and what it costs more than on the
     short.
     """
-    runs, before = hour(long), hour(short)
+    # Processes count the memory of who starts them as their own: it must be small.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as small:
+        runs, before = small.map(hour, (long, short))
     collected, derived, _ = runs
     cpu = collected.cpu_s + derived.cpu_s
     parts = ", ".join(f"{run.job} {run.cpu_s:.1f}" for run in runs)

@@ -21,12 +21,10 @@ def network(monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
             raise httpx.ConnectError("All connection attempts failed")
         return served(request)
 
-    real = httpx.AsyncClient
-
     def mocked(**_: Any) -> httpx.AsyncClient:
-        return real(transport=httpx.MockTransport(answer))
+        return httpx.AsyncClient(transport=httpx.MockTransport(answer))
 
-    monkeypatch.setattr(httpx, "AsyncClient", mocked)
+    monkeypatch.setattr("httpx_aiohttp.HttpxAiohttpClient", mocked)
     return hosts
 
 

@@ -46,12 +46,11 @@ class Network:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, status: dict[str, int]) -> None:
         self.asked: list[tuple[str, str]] = []
         self._status = status
-        real = httpx.AsyncClient
 
         def client(**_: Any) -> httpx.AsyncClient:
-            return real(transport=httpx.MockTransport(self))
+            return httpx.AsyncClient(transport=httpx.MockTransport(self))
 
-        monkeypatch.setattr("httpx.AsyncClient", client)
+        monkeypatch.setattr("httpx_aiohttp.HttpxAiohttpClient", client)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         exchange, endpoint = request.url.host.split(".")[0], request.url.path.strip("/")
