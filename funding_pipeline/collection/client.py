@@ -121,7 +121,7 @@ class ExchangeClient:
             )
         except broken_ways() as error:
             # What was translated into httpx's errors calls a name that is not known a time-out.
-            said = isinstance(error, httpx.TransportError) and error.__cause__ or error
+            said = (isinstance(error, httpx.TransportError) and error.__cause__) or error
             detail = f"{type(said).__name__}: {str(said) or 'no answer'}"
             host = httpx.URL(self._origins[request.origin]).host
             name = self._exchange.spec.name

@@ -166,8 +166,9 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-# httpx-aiohttp 0.2 hands passwords over in a way that aiohttp 4 will not know; it asks for aiohttp 3.
+# httpx-aiohttp 0.2 asks for aiohttp 3, and hands passwords over in a way that 4 will not know.
 @pytest.mark.filterwarnings("ignore:BasicAuth is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The 'proxy_auth' parameter is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("variable", ["FUNDING_MADEUP_PROXY", "HTTPS_PROXY"])
 def test_tls_through_a_proxy_with_a_password(
     authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, variable: str
