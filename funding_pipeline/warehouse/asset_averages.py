@@ -31,12 +31,13 @@ _CHUNK_MIDNIGHTS = 10
 _OLDEST = timedelta(hours=24) + LATE
 
 _NEWEST = """
-WITH recent AS (
-    SELECT a.*, max(a.as_of) OVER (PARTITION BY a.market_id) AS newest
-    FROM base.moving_averages a WHERE a.as_of BETWEEN $as_of - $oldest AND $as_of
+WITH newest AS (
+    SELECT market_id, max(as_of) AS as_of FROM base.moving_averages
+    WHERE as_of BETWEEN $as_of - $oldest AND $as_of GROUP BY market_id
 ), figures AS (
     SELECT market_id, "window", as_of AS measured_at, rate_hourly_mean AS rate_hourly
-    FROM recent WHERE as_of = newest
+    FROM base.moving_averages JOIN newest USING (market_id, as_of)
+    WHERE as_of BETWEEN $as_of - $oldest AND $as_of
     UNION ALL
     SELECT market_id, $latest, funding_time, rate / interval_hours
     FROM base.latest_rates WHERE funding_time <= $as_of
@@ -128,6 +129,23 @@ def _stale(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> pl.DataFra
         "SELECT DISTINCT as_of FROM base.changed_midnights WHERE as_of < $as_of",
         params={"as_of": as_of},
     ).pl()
+    # Mostly none, and without bounds the digests would read the whole table.
+    stale = looked_at if looked_at.is_empty() else _changed(connection, looked_at, as_of)
+    connection.execute(
+        """DELETE FROM base.asset_averages
+        WHERE as_of NOT IN (SELECT as_of FROM base.asset_averages_inputs)"""
+    )
+    with visible(connection, "stale", stale):
+        connection.execute("INSERT INTO base.asset_averages_inputs BY NAME FROM stale")
+    # The newest is no midnight of the past yet.
+    connection.execute("DELETE FROM base.changed_midnights WHERE as_of < ?", [as_of])
+    return stale.select("as_of")
+
+
+def _changed(
+    connection: duckdb.DuckDBPyConnection, looked_at: pl.DataFrame, as_of: datetime
+) -> pl.DataFrame:
+    """Those of these midnights whose digest is a new one, with it; the old ones are forgotten."""
     with visible(connection, "looked_at", looked_at):
         fresh: pl.DataFrame = connection.sql(_DIGESTS, params={"as_of": as_of}).pl()
         with visible(connection, "fresh", fresh):
@@ -141,15 +159,7 @@ def _stale(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> pl.DataFra
             stale: pl.DataFrame = connection.sql(
                 "FROM fresh ANTI JOIN base.asset_averages_inputs USING (as_of) ORDER BY as_of"
             ).pl()
-    connection.execute(
-        """DELETE FROM base.asset_averages
-        WHERE as_of NOT IN (SELECT as_of FROM base.asset_averages_inputs)"""
-    )
-    with visible(connection, "stale", stale):
-        connection.execute("INSERT INTO base.asset_averages_inputs FROM stale")
-    # The newest is no midnight of the past yet.
-    connection.execute("DELETE FROM base.changed_midnights WHERE as_of < ?", [as_of])
-    return stale.select("as_of")
+    return stale
 
 
 def _store(connection: duckdb.DuckDBPyConnection, members: duckdb.DuckDBPyRelation) -> int:

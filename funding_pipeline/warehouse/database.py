@@ -127,7 +127,8 @@ class Database:
         )
         self._opened_at = time.monotonic()
         try:
-            connection.execute("SET TimeZone = 'UTC'")
+            # A run's process looks interactive to DuckDB, which would draw bars into its log.
+            connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
             if not self._migrated:
                 migrate(connection)
                 self._migrated = True

@@ -32,7 +32,7 @@ from funding_pipeline.warehouse.latest_averages import replace_latest, replace_p
 from funding_pipeline.warehouse.lives import market_lives
 from funding_pipeline.warehouse.statistics import refresh_statistics
 
-CHUNK_MARKET_HOURS = 2_000_000
+CHUNK_MARKET_HOURS = 1_000_000
 _BEFORE = timedelta(hours=24)
 _AFTER = timedelta(days=2)
 

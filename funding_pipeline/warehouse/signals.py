@@ -20,8 +20,8 @@ from funding_pipeline.warehouse.database import visible
 from funding_pipeline.warehouse.lives import market_lives
 
 # Rows are read for many markets at once, a scan of 90 days each time, and worked on for fewer: one
-# row an hour at the worst, 50 MB are read and 100 MB worked on.
-READ_MARKETS = 1_000
+# row an hour at the worst, 25 MB are read and 100 MB worked on.
+READ_MARKETS = 500
 CHUNK_MARKETS = 250
 _REACH = timedelta(hours=LONGEST_HOURS)
 

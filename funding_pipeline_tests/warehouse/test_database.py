@@ -1,5 +1,7 @@
 """history.duckdb: lock, migrations, time zone, storage format."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -39,6 +41,25 @@ def schema(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
 def test_migrations_are_numbered_from_one_without_a_gap() -> None:
     numbers = [number for number, _ in migrations()]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+_BARS = """
+import sys
+from pathlib import Path
+from funding_pipeline.settings import Settings
+from funding_pipeline.warehouse.database import Database
+
+with Database(Settings(data_dir=Path(sys.argv[1]))).open() as connection:
+    print(connection.execute("SELECT current_setting('enable_progress_bar')").fetchall())
+"""
+
+
+def test_no_progress_bars_in_the_log_of_a_run(tmp_path: Path) -> None:
+    # As runs are started: without a script, which DuckDB takes for a person at a prompt.
+    told = subprocess.run(
+        [sys.executable, "-c", _BARS, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == "[(False,)]", told.stderr
 
 
 def test_migrating_twice_does_nothing_the_second_time() -> None:
