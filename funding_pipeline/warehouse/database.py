@@ -25,8 +25,8 @@ from funding_pipeline.domain.windows import windows_hours
 from funding_pipeline.settings import Settings
 
 LOCK_TIMEOUT_S = 600.0
-# So long may threads of one process hand the connection on while other processes wait, and so long
-# is the file then free, which is more than the lock's polling interval.
+# So long may a process use the file while others wait, however often it opens it; so long is the
+# file then free, which is more than the lock's polling interval.
 HANDED_ON_S = 2.0
 FREE_S = 0.1
 _EPOCH = datetime(1970, 1, 1)
@@ -62,7 +62,7 @@ class Database:
         self._waiting = 0
         self._depth = 0
         self._connection: duckdb.DuckDBPyConnection | None = None
-        self._opened_at = 0.0
+        self._taken_at = self._left_at = float("-inf")
         self._migrated = False
 
     @contextmanager
@@ -105,27 +105,31 @@ class Database:
         try:
             if not self._lock.is_locked:
                 self._lock.acquire()
+                if time.monotonic() >= self._left_at + FREE_S:
+                    self._taken_at = time.monotonic()
             self._depth += 1
             try:
                 yield
             finally:
                 self._depth -= 1
                 if self._depth == 0 and self._connection is None:
+                    self._left_at = time.monotonic()
                     self._lock.release()
-                    if self._waiting and self._opened_at + HANDED_ON_S < time.monotonic():
+                    if not self._in_time():
                         time.sleep(FREE_S)
         finally:
             self._turn.release()
 
     def _is_handed_on(self) -> bool:
-        in_time = time.monotonic() < self._opened_at + HANDED_ON_S
-        return self._depth == 1 and self._waiting > 0 and in_time
+        return self._depth == 1 and self._waiting > 0 and self._in_time()
+
+    def _in_time(self) -> bool:
+        return time.monotonic() < self._taken_at + HANDED_ON_S
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(
             str(self.path), config={"storage_compatibility_version": "v1.2.0"}
         )
-        self._opened_at = time.monotonic()
         try:
             # A run's process looks interactive to DuckDB, which would draw bars into its log.
             connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")

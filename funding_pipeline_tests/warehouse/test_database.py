@@ -245,8 +245,9 @@ def test_after_an_error_no_connection_is_handed_on(database: Database) -> None:
     assert found == [[(1,)]]
 
 
-def test_other_processes_get_their_turn_while_threads_hand_on(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("busy_threads", [1, 3])
+def test_other_processes_get_their_turn_in_between(
+    database: Database, monkeypatch: pytest.MonkeyPatch, busy_threads: int
 ) -> None:
     """Another `Database` stands for another process: it shares no more than the file."""
     monkeypatch.setattr(database_module, "HANDED_ON_S", 0.2)
@@ -257,7 +258,7 @@ def test_other_processes_get_their_turn_while_threads_hand_on(
             with database.open() as connection:
                 connection.execute("SELECT 1")
 
-    threads = [threading.Thread(target=busy) for _ in range(3)]
+    threads = [threading.Thread(target=busy) for _ in range(busy_threads)]
     for thread in threads:
         thread.start()
     try:
