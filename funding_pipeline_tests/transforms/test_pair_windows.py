@@ -113,7 +113,7 @@ def test_all_but_half_lives_are_exact(chance: Random, count: int) -> None:
     """Also for rates whose last bit as a double is more than the bound of noise, and for markets
     whose sums together overflow what holds each one's.
     """
-    scale = chance.choice([1e-15, 1e-5, 0.04, 9.0, 1.5e5])
+    scale = chance.choice([1e-15, 1e-5, 0.04, 9.0, 1.5e5]) * chance.choice([1, -1])
     markets: list[Hours] = []
     for _ in range(count):
         markets.append(a_market(chance, scale, chance.choice(markets) if markets else None))
@@ -161,6 +161,20 @@ def test_half_lives_are_those_of_whole_blocks(chance: Random, block: int) -> Non
         assert row["half_life_hours"] == (
             slow if slow is None else pytest.approx(slow, rel=1e-9, abs=0)
         )
+
+
+def test_what_varies_by_rounding_has_no_half_life() -> None:
+    """Twelve hours up, twelve down, by 4e-16 and by 4e-15 from the middle."""
+    flat: Hours = [0] * GRID_HOURS
+    small: Hours = [int(4e-16 * STEPS) * (-1) ** (hour // 12) for hour in range(GRID_HOURS)]
+    large: Hours = [int(4e-15 * STEPS) * (-1) ** (hour // 12) for hour in range(GRID_HOURS)]
+    rows = in_small_chunks(
+        grid_of([flat, small, large]), pairs_of([(0, 1, 767, 1), (0, 2, 767, 1)])
+    )
+    assert rows[0, 1, "30d"]["half_life_hours"] is None
+    assert rows[0, 2, "30d"]["half_life_hours"] == pytest.approx(
+        math.log(2) / -math.log(601 / 719), rel=1e-9
+    )
 
 
 def test_more_pairs_than_one_chunk_holds() -> None:
