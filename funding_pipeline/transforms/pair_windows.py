@@ -121,15 +121,16 @@ class _Rates:
         self.hours = grid.hours
         self._steps = pl.lit(grid.rates)
         self._newest = newest
-        rounded = grid.rates.to_frame("steps").select(
-            from_steps(pl.col("steps")).fill_null(math.nan).reverse()
-        )
-        self.rounded: _Floats = rounded.to_series().to_numpy().reshape(-1, grid.hours)[::-1]
+        self.rounded: _Floats = np.empty((len(grid.markets), grid.hours))
         ends = np.repeat(newest.to_numpy(), len(_LENGTHS))
         starts = ends - np.tile(_LENGTHS, len(newest))
         sums = []
         # In slices, which do not need the room of all rates once more.
-        for part in grid.rates.to_frame("steps").iter_slices(_CHUNK * grid.hours):
+        for place in range(0, len(grid.markets), _CHUNK):
+            rows = self.rounded[place : place + _CHUNK]
+            part = grid.rates.slice(place * grid.hours, rows.size).to_frame("steps")
+            rounded = part.select(from_steps(pl.col("steps"))).to_series().to_numpy()
+            rows[:] = rounded.reshape(rows.shape)[:, ::-1]
             # Across markets: an overflow cancels in the differences within one.
             running = part["steps"].fill_null(0).cum_sum()
             market = np.arange(0, len(part), grid.hours)[:, np.newaxis]
