@@ -3,18 +3,20 @@
 Belongs here: means, directions, runs and half-lives of differences. Does not: which pairs there
 are, what leaves them out (`spreads`), fees.
 
-One step per hour back from each pair's newest common hour, over all pairs at a time: 70,000 pairs
-and 720 hours take about a second. Differences are summed in steps of 2**-100 (see `measures`), so
-that a window without holes is exactly the difference of the two moving averages.
+Pairs with the same newest common hour and the same blocks are taken by the hundred, as a matrix of
+floating differences, one row per pair and one column per hour. What has to be exact rests on steps
+of 2**-100 (see `measures`): a window's sum is a difference of running sums, less the hours that
+only one of the two covers, so that a window without holes is exactly the difference of the two
+moving averages; and a difference too near to the bound of noise is looked up.
 
 Windows are the default ones, whatever moving averages are configured: the log of opportunities, the
 ranking and the fees' holding periods rest on them.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from funding_pipeline.transforms.hourly_grid import HourlyGrid
@@ -31,6 +33,9 @@ MIN_BLOCK_PAIRS = 20
 NOISE = 1e-15
 _NOISE_STEPS = int(NOISE * 2**100)
 
+# Pairs (or markets) at a time: a matrix of 1.5 MB, which stays in the processor's cache.
+_CHUNK = 256
+
 LATEST = "latest"
 PAIR_WINDOWS: dict[str, pl.DataType] = {
     "first": pl.Int32(),
@@ -45,6 +50,11 @@ PAIR_WINDOWS: dict[str, pl.DataType] = {
     "lower_run": pl.Int16(),
     "half_life_hours": pl.Float64(),
 }
+_ENDS = {1: LATEST, **{hours: window for window, hours in WINDOWS_HOURS.items()}}
+_LENGTHS = np.array(list(_ENDS), dtype=np.int32)
+
+_Floats = npt.NDArray[np.float64]
+_Flags = npt.NDArray[np.bool_]
 
 
 def pair_windows(grid: HourlyGrid, pairs: pl.DataFrame) -> pl.DataFrame:
@@ -66,16 +76,23 @@ def pair_windows(grid: HourlyGrid, pairs: pl.DataFrame) -> pl.DataFrame:
     neighbouring blocks, without variation, or with r >= 1.
     """
     ended = pairs.with_columns(newest=_newest_common(grid, pairs)).drop_nulls("newest")
-    walk = _Walk(grid, ended.sort("block_hours", maintain_order=True))
-    ends = {1: LATEST, **{hours: window for window, hours in WINDOWS_HOURS.items()}}
-    taken = []
-    for length in range(1, LONGEST_HOURS + 1):
-        walk.step(length - 1)
-        if length in ends:
-            taken.append(walk.taken(ends[length]))
-    runs = walk.runs()
-    return pl.concat(window.hstack(runs) for window in taken).select(
-        pl.col(name).cast(dtype) for name, dtype in PAIR_WINDOWS.items()
+    if ended.is_empty():
+        return pl.DataFrame(schema=PAIR_WINDOWS)
+    rates = _Rates(grid, ended["newest"].unique().sort())
+    holed = rates.holed.gather(ended["first"]) | rates.holed.gather(ended["second"])
+    return (
+        pl.concat(
+            _figures(rates, chunk)
+            for alike in ended.hstack([holed]).partition_by("newest", "block_hours", "holed")
+            for chunk in alike.iter_slices(_CHUNK)
+        )
+        .with_columns(
+            window=pl.col("length").replace_strict(_ENDS),
+            hours=pl.col("length") - pl.col("missing"),
+            steps=rates.sum("second") - rates.sum("first") - pl.col("alone"),
+        )
+        .with_columns(rate_hourly=from_steps(pl.col("steps")) / pl.col("hours"))
+        .select(pl.col(name).cast(dtype) for name, dtype in PAIR_WINDOWS.items())
     )
 
 
@@ -92,110 +109,140 @@ def _newest_common(grid: HourlyGrid, pairs: pl.DataFrame) -> pl.Series:
         newest = back.set(back < grid.hours - MAX_LAG_HOURS, None)
 
 
-@dataclass(slots=True)
-class _Blocks:
-    """Running sums over the blocks of those pairs whose blocks are equally long."""
+class _Rates:
+    """A grid's rates, in steps and rounded, and their sums in the windows that end at `newest`.
 
-    hours: int
-    start: int
-    length: int
-    sum: pl.Series | None = None
-    count: pl.Series | None = None
-    origin: pl.Series | None = None
-    newer: pl.Series | None = None
-    sums: Sequence[pl.Series] | None = None
+    `rounded`: per market and hour, the newest hour first, NaN where it is not covered; `largest`:
+    the largest of each market, without sign; `holed`: whether a market has holes before the newest
+    48 hours, to take pairs without them apart.
+    """
 
-    def add(self, total: pl.Series, common: pl.Series) -> None:
-        """The block that ends the running sums `total` and `common` of all pairs."""
-        total, common = (s.slice(self.start, self.length) for s in (total, common))
-        part = total if self.sum is None else total - self.sum
-        count = common if self.count is None else common - self.count
-        self.sum, self.count = total, common
-        mean = part.to_frame("steps").select(from_steps(pl.col("steps")) / self.hours)["steps"]
-        mean = mean.set(count < self.hours, None)
-        if self.origin is None:
-            self.origin = mean.fill_null(0.0)  # keeps the squares free of cancellation
-        value = mean - self.origin
-        newer = pl.repeat(None, self.length, dtype=pl.Float64(), eager=True)
-        newer = newer if self.newer is None else self.newer
-        product = value * newer
-        terms = (
-            value.is_not_null().cast(pl.Float64),
-            value.fill_null(0.0),
-            (value * value).fill_null(0.0),
-            product.is_not_null().cast(pl.Float64),
-            (value + newer).fill_null(0.0),
-            product.fill_null(0.0),
+    def __init__(self, grid: HourlyGrid, newest: pl.Series) -> None:
+        self.hours = grid.hours
+        self._steps = pl.lit(grid.rates)
+        self._newest = newest
+        self.rounded: _Floats = np.empty((len(grid.markets), grid.hours))
+        ends = np.repeat(newest.to_numpy(), len(_LENGTHS))
+        starts = ends - np.tile(_LENGTHS, len(newest))
+        sums = []
+        # In slices, which do not need the room of all rates once more.
+        for place in range(0, len(grid.markets), _CHUNK):
+            rows = self.rounded[place : place + _CHUNK]
+            part = grid.rates.slice(place * grid.hours, rows.size).to_frame("steps")
+            rounded = part.select(from_steps(pl.col("steps"))).to_series().to_numpy()
+            rows[:] = rounded.reshape(rows.shape)[:, ::-1]
+            # Across markets: an overflow cancels in the differences within one.
+            running = part["steps"].fill_null(0).cum_sum()
+            market = np.arange(0, len(part), grid.hours)[:, np.newaxis]
+            sums.append(
+                running.gather((market + ends).ravel()) - running.gather((market + starts).ravel())
+            )
+        self._sums = pl.lit(pl.concat(sums))
+        highest, lowest = (f.reduce(self.rounded, axis=1) for f in (np.fmax, np.fmin))
+        self.largest: _Floats = np.fmax(highest, -lowest)
+        self.holed = pl.Series("holed", np.isnan(self.rounded[:, MAX_LAG_HOURS:]).any(axis=1))
+
+    def sum(self, leg: str) -> pl.Expr:
+        """Steps of the hours that the market `leg` covers in a window."""
+        newest = pl.lit(self._newest).search_sorted(pl.col("newest"))
+        window = pl.lit(pl.Series(_LENGTHS)).search_sorted(pl.col("length"))
+        end = pl.col(leg) * len(self._newest) + newest
+        return self._sums.gather(end * len(_LENGTHS) + window)
+
+    def spreads(self, pairs: pl.DataFrame, hours: _Flags) -> pl.Series:
+        """Steps of second - first in the `hours` set, pair by pair, the newest hour first; what a
+        market does not cover counts as 0.
+        """
+        if not hours.any():
+            return pl.Series(dtype=pl.Int128())
+        row, back = np.divmod(np.flatnonzero(hours), LONGEST_HOURS)
+        at = pairs["newest"].to_numpy()[row] - back
+        first, second = (
+            self._steps.gather(pl.lit(pl.Series(pairs[leg].to_numpy()[row] * self.hours + at)))
+            for leg in ("first", "second")
         )
-        old = self.sums
-        self.sums = terms if old is None else [a + b for a, b in zip(old, terms, strict=True)]
-        self.newer = value
-
-    def half_life(self) -> pl.Series:
-        """In hours, of the blocks so far."""
-        if self.sums is None:
-            return pl.repeat(None, self.length, dtype=pl.Float64(), eager=True)
-        names = ("n", "x", "xx", "pairs", "both", "xy")
-        mean = pl.col("x") / pl.col("n")
-        variance = pl.col("xx") / pl.col("n") - mean**2
-        covariance = (pl.col("xy") - mean * pl.col("both")) / pl.col("pairs") + mean**2
-        r = covariance / variance
-        hours = self.hours * math.log(2) / -r.log()
-        told = (pl.col("pairs") >= MIN_BLOCK_PAIRS) & (variance > NOISE**2) & (r < 1)
-        return pl.DataFrame(dict(zip(names, self.sums, strict=True))).select(
-            half_life=pl.when(told & (r <= 0)).then(0.0).when(told).then(hours)
-        )["half_life"]
+        return pl.select(second.fill_null(0) - first.fill_null(0)).to_series()
 
 
-class _Walk:
-    """All pairs, hour by hour back from each one's newest; pairs sorted by `block_hours`."""
+def _figures(rates: _Rates, pairs: pl.DataFrame) -> pl.DataFrame:
+    """One row per window and pair, of pairs that share `newest` and `block_hours`.
 
-    def __init__(self, grid: HourlyGrid, pairs: pl.DataFrame) -> None:
-        self._pairs = pairs
-        self._rates = grid.rates
-        self._first = pairs["first"] * grid.hours + pairs["newest"]
-        self._second = pairs["second"] * grid.hours + pairs["newest"]
-        none = pl.repeat(0, len(pairs), dtype=pl.Int16(), eager=True)
-        self._total = none.cast(pl.Int128)
-        self._hours = self._higher = self._lower = none
-        self._higher_run = self._lower_run = none
-        self._rising = self._falling = pl.repeat(1, len(pairs), dtype=pl.Int16(), eager=True)
-        self._blocks: list[_Blocks] = []
-        start = 0
-        for hours, length in pairs.group_by("block_hours", maintain_order=True).len().iter_rows():
-            self._blocks.append(_Blocks(hours, start, length))
-            start += length
+    `missing`: hours that not both cover; `alone`: steps of second - first where only one does.
+    """
+    first, second = pairs["first"].to_numpy(), pairs["second"].to_numpy()
+    lag = rates.hours - 1 - pairs["newest"][0]
+    of_first = rates.rounded[first, lag : lag + LONGEST_HOURS]
+    of_second = rates.rounded[second, lag : lag + LONGEST_HOURS]
+    spread = of_second - of_first
+    higher, lower = spread > NOISE, spread < -NOISE
+    # Both rates and their difference are rounded, each by half a last bit; this is twice as much.
+    unsure = (rates.largest[first] + rates.largest[second]) * 2.0**-51
+    beside = np.abs(spread)
+    beside -= NOISE
+    near = np.abs(beside, out=beside) <= unsure[:, np.newaxis]
+    if near.any():
+        steps = rates.spreads(pairs, near)
+        higher[near], lower[near] = steps > _NOISE_STEPS, steps < -_NOISE_STEPS
+    lone = np.isnan(of_first) != np.isnan(of_second)
+    windows = len(_LENGTHS)
+    figures = {
+        "first": np.tile(first, windows),
+        "second": np.tile(second, windows),
+        "newest": np.tile(pairs["newest"].to_numpy(), windows),
+        "length": np.repeat(_LENGTHS, len(pairs)),
+        "missing": _counts(np.isnan(spread)).ravel(),
+        "alone": _first_sums(rates.spreads(pairs, lone), _counts(lone)),
+        "higher_hours": _counts(higher).ravel(),
+        "lower_hours": _counts(lower).ravel(),
+        "higher_run": np.tile(_run(higher), windows),
+        "lower_run": np.tile(_run(lower), windows),
+        "half_life_hours": _half_lives(spread, pairs["block_hours"][0]).ravel(),
+    }
+    return pl.DataFrame(figures, nan_to_null=True)
 
-    def step(self, back: int) -> None:
-        """Take in the hour `back` hours before the newest one."""
-        spread = self._rates.gather(self._second - back) - self._rates.gather(self._first - back)
-        higher = (spread > _NOISE_STEPS).fill_null(value=False).cast(pl.Int16)
-        lower = (spread < -_NOISE_STEPS).fill_null(value=False).cast(pl.Int16)
-        self._rising, self._falling = self._rising * higher, self._falling * lower
-        self._higher, self._lower = self._higher + higher, self._lower + lower
-        self._higher_run = self._higher_run + self._rising
-        self._lower_run = self._lower_run + self._falling
-        self._hours = self._hours + spread.is_not_null().cast(pl.Int16)
-        self._total = self._total + spread.fill_null(0)
-        for blocks in self._blocks:
-            if (back + 1) % blocks.hours == 0:
-                blocks.add(self._total, self._hours)
 
-    def taken(self, window: str) -> pl.DataFrame:
-        """The figures of the hours so far."""
-        half_lives = [blocks.half_life() for blocks in self._blocks]
-        return self._pairs.select(
-            "first",
-            "second",
-            "newest",
-            window=pl.lit(window),
-            total=self._total,
-            hours=self._hours,
-            higher_hours=self._higher,
-            lower_hours=self._lower,
-            half_life_hours=pl.concat(half_lives) if half_lives else None,
-        ).select(pl.exclude("total"), rate_hourly=from_steps(pl.col("total")) / pl.col("hours"))
+def _counts(flags: _Flags) -> npt.NDArray[np.int16]:
+    """How many are set in each pair's windows, window by window."""
+    parts = np.add.reduceat(flags, [0, *_LENGTHS[:-1]], axis=1, dtype=np.int16)
+    return parts.cumsum(axis=1, dtype=np.int16).T
 
-    def runs(self) -> pl.DataFrame:
-        """The runs of the hours so far."""
-        return pl.DataFrame({"higher_run": self._higher_run, "lower_run": self._lower_run})
+
+def _first_sums(steps: pl.Series, counts: npt.NDArray[np.int16]) -> pl.Series:
+    """Sums of each pair's first `counts`, window by window; its last counts are all it has."""
+    if steps.is_empty():
+        return pl.repeat(0, counts.size, dtype=pl.Int128(), eager=True)
+    running = pl.concat([pl.Series([0], dtype=pl.Int128()), steps]).cum_sum()
+    start = counts[-1].cumsum(dtype=np.int32) - counts[-1]
+    return running.gather((start + counts).ravel()) - running.gather(np.tile(start, len(counts)))
+
+
+def _run(flags: _Flags) -> npt.NDArray[np.int16]:
+    """How many are set before the first that is not."""
+    length: npt.NDArray[np.int16] = flags.argmin(axis=1).astype(np.int16)
+    length[flags.all(axis=1)] = flags.shape[1]
+    return length
+
+
+def _half_lives(spread: _Floats, block_hours: int) -> _Floats:
+    """In hours, per window and pair; NaN for null."""
+    most = LONGEST_HOURS // block_hours
+    cut = spread[:, : most * block_hours].reshape(-1, most, block_hours)
+    means: _Floats = np.einsum("pbh->pb", cut) / block_hours
+    broken = np.isnan(means)
+    means[broken] = 0.0
+    whole = (~broken).astype(np.float64)
+    neighbours = whole[:, 1:] * whole[:, :-1]
+    half_lives = np.full((len(_LENGTHS), len(spread)), np.nan)
+    for half_life, blocks in zip(half_lives, _LENGTHS // block_hours, strict=True):
+        if blocks <= MIN_BLOCK_PAIRS:
+            continue
+        count, steps = whole[:, :blocks].sum(axis=1), neighbours[:, : blocks - 1].sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = means[:, :blocks].sum(axis=1) / count
+            deviation = (means[:, :blocks] - mean[:, np.newaxis]) * whole[:, :blocks]
+            variance = np.einsum("pb,pb->p", deviation, deviation) / count
+            r = np.einsum("pb,pb->p", deviation[:, 1:], deviation[:, :-1]) / steps / variance
+            hours = np.where(r <= 0, 0.0, block_hours * math.log(2) / -np.log(r))
+        told = (steps >= MIN_BLOCK_PAIRS) & (variance > NOISE**2) & (r < 1)
+        half_life[told] = hours[told]
+    return half_lives
