@@ -3,10 +3,13 @@
 Belongs here: waiting until a request may be sent. Does not: refusals by the exchange (client).
 
 A sliding log per exchange in SQLite, guarded by a file lock, keeps what every process has sent, and
-since when each request surely counts: an answer that took longer than the fastest may have waited
-on its way, and the next request may not. A tick goes first: while one waits, backfills hold back,
-so that it gets the next share that falls free and nobody waits for a backfill to end. Of a window
-longer than a minute, in which that may take long, backfills leave a small share untouched.
+since when each request surely counts: it may have waited on its way, and the next request may not.
+When its answer is there it has arrived, however busy this machine is. In windows so short that the
+way would cost too much of them, the fastest answer's time is taken off.
+
+A tick goes first: while one waits, backfills hold back, so that it gets the next share that falls
+free and nobody waits for a backfill to end. Of a window longer than a minute, in which that may
+take long, backfills leave a small share untouched.
 """
 
 import asyncio
@@ -25,9 +28,11 @@ from pyrate_limiter import Rate, RateItem, SQLiteBucket
 from funding_pipeline.exchanges.base import ExchangeSpec, RateLimit
 from funding_pipeline.settings import Settings
 
-_SLACK_SHARE = 0.01
-_SLACK_MAX_S = 0.25
-_NOTED_S = 0.005
+# Windows from here on count a request from its answer, which costs a hundredth or two of them; they
+# need no slack but for whole milliseconds.
+_LONG_ENOUGH_S = 5.0
+_SLACK_S = 0.01
+_SLACK_SHARE = 0.01  # of shorter ones
 _TICK_WAITING_S = 0.75
 _POLL_S = 0.1
 _LONG_WINDOW_S = 60.0
@@ -78,6 +83,7 @@ class SharedBudget:
             scope: _bucket(folder, exchange, scope, limits, priority)
             for scope in sorted({limit.scope for limit in limits})
         }
+        self._short = {limit.scope for limit in limits if limit.seconds < _LONG_ENOUGH_S}
         self._tick_mark = folder / f"{exchange}.tick"
         self._priority = priority
         self._exchange = exchange
@@ -89,9 +95,9 @@ class SharedBudget:
     async def spend(self, weight: int, scopes: Collection[str] = ("",)) -> AsyncIterator[float]:
         """As promised. ValueError if it is more than the limit ever allows."""
         asked, name = time.monotonic(), next(self._names)
-        buckets = [bucket for scope, bucket in self._buckets.items() if scope in scopes]
+        buckets = {scope: bucket for scope, bucket in self._buckets.items() if scope in scopes}
         async with self._turn:
-            for bucket in buckets:
+            for bucket in buckets.values():
                 while (delay := self._try(bucket, name, weight)) is not None:
                     await asyncio.sleep(delay)
         granted, fastest_s = time.monotonic(), self._fastest_s
@@ -100,18 +106,19 @@ class SharedBudget:
             # Of answers alone: a refused connection or an interruption is no measure of the way.
             self._fastest_s = fastest_s = min(self._fastest_s, time.monotonic() - granted)
         finally:
-            self._postpone(buckets, name, time.monotonic() - granted - fastest_s)
+            for scope, bucket in buckets.items():
+                way_s = fastest_s if scope in self._short else 0.0
+                self._postpone(bucket, name, time.time() - way_s)
 
-    def _postpone(self, buckets: Sequence[SQLiteBucket], name: str, late_s: float) -> None:
-        """Let a request count from when it arrived at the latest."""
-        if late_s < _NOTED_S:
-            return
-        late_ms = math.ceil(late_s * 1000)
-        for bucket in buckets:
+    def _postpone(self, bucket: SQLiteBucket, name: str, arrived_s: float) -> None:
+        """Let a request count from when it arrived at the latest. When it was let through is no
+        better: entering it waits for other processes as well.
+        """
+        if math.isfinite(arrived_s):
             with bucket.lock:
                 bucket.conn.execute(
-                    "UPDATE requests SET item_timestamp = item_timestamp + ? WHERE name = ?",
-                    (late_ms, name),
+                    "UPDATE requests SET item_timestamp = max(item_timestamp, ?) WHERE name = ?",
+                    (math.ceil(arrived_s * 1000), name),
                 )
                 bucket.conn.commit()
 
@@ -147,7 +154,9 @@ class SharedBudget:
 
 
 def _stretched(limit: RateLimit) -> float:
-    return limit.seconds + min(limit.seconds * _SLACK_SHARE, _SLACK_MAX_S)
+    if limit.seconds >= _LONG_ENOUGH_S:
+        return limit.seconds + _SLACK_S
+    return limit.seconds * (1 + _SLACK_SHARE)
 
 
 def _granted(limit: RateLimit, priority: Priority) -> int:
