@@ -41,7 +41,7 @@ from funding_pipeline.warehouse.merge import merge
 from funding_pipeline.warehouse.volume import Volume
 from funding_pipeline.warehouse.windows import collected
 
-BATCH_ROWS = 50_000
+BATCH_ROWS = 100_000
 BATCH_SECONDS = 15.0
 FAILED_SHARE = 0.2
 PATIENT = {"backfill", "sweep", "repair"}  # reasons that give way to others in the rate budget
