@@ -41,9 +41,9 @@ def http_client(
     """A client that goes through the exchange's own proxy, or through the environment's; straight
     to the sandbox. `tls`: of `tls_context`, for all clients together.
     """
-    sandboxed = settings.sandbox_url is not None
     from httpx_aiohttp import HttpxAiohttpClient
 
+    sandboxed = settings.sandbox_url is not None
     return HttpxAiohttpClient(
         verify=tls,
         proxy=None if sandboxed else settings.of_exchange("PROXY").get(exchange.spec.name),

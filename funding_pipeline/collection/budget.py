@@ -29,10 +29,11 @@ from funding_pipeline.exchanges.base import ExchangeSpec, RateLimit
 from funding_pipeline.settings import Settings
 
 # Windows from here on count a request from its answer, which costs a hundredth or two of them; they
-# need no slack but for whole milliseconds.
+# need no slack but for whole milliseconds. A scope with a shorter one needs it in all its windows.
 _LONG_ENOUGH_S = 5.0
 _SLACK_S = 0.01
-_SLACK_SHARE = 0.01  # of shorter ones
+_SHORT_SLACK_SHARE = 0.01
+_SHORT_SLACK_MAX_S = 0.25
 _TICK_WAITING_S = 0.75
 _POLL_S = 0.1
 _LONG_WINDOW_S = 60.0
@@ -77,13 +78,18 @@ class SharedBudget:
     def __init__(
         self, folder: Path, exchange: str, limits: Sequence[RateLimit], priority: Priority
     ) -> None:
+        self._short = {limit.scope for limit in limits if limit.seconds < _LONG_ENOUGH_S}
         # The general scope first: a narrower one is the tighter, and what is entered last is
         # entered when the request leaves.
         self._buckets = {
-            scope: _bucket(folder, exchange, scope, limits, priority)
+            scope: _bucket(
+                folder / ".".join(filter(None, (exchange, scope, "sqlite"))),
+                [limit for limit in limits if limit.scope == scope],
+                priority,
+                short=scope in self._short,
+            )
             for scope in sorted({limit.scope for limit in limits})
         }
-        self._short = {limit.scope for limit in limits if limit.seconds < _LONG_ENOUGH_S}
         self._tick_mark = folder / f"{exchange}.tick"
         self._priority = priority
         self._exchange = exchange
@@ -153,10 +159,10 @@ class SharedBudget:
             return False
 
 
-def _stretched(limit: RateLimit) -> float:
-    if limit.seconds >= _LONG_ENOUGH_S:
-        return limit.seconds + _SLACK_S
-    return limit.seconds * (1 + _SLACK_SHARE)
+def _stretched(limit: RateLimit, *, short: bool) -> float:
+    if short:
+        return limit.seconds + min(limit.seconds * _SHORT_SLACK_SHARE, _SHORT_SLACK_MAX_S)
+    return limit.seconds + _SLACK_S
 
 
 def _granted(limit: RateLimit, priority: Priority) -> int:
@@ -166,18 +172,16 @@ def _granted(limit: RateLimit, priority: Priority) -> int:
 
 
 def _bucket(
-    folder: Path, exchange: str, scope: str, limits: Sequence[RateLimit], priority: Priority
+    path: Path, limits: Sequence[RateLimit], priority: Priority, *, short: bool
 ) -> SQLiteBucket:
-    name = ".".join(filter(None, (exchange, scope, "sqlite")))
     rates = [
-        Rate(_granted(limit, priority), round(_stretched(limit) * 1000))
+        Rate(_granted(limit, priority), round(_stretched(limit, short=short) * 1000))
         for limit in limits
-        if limit.scope == scope
     ]
     return SQLiteBucket.init_from_file(
         sorted(rates, key=lambda rate: rate.interval),
         table="requests",
-        db_path=str(folder / name),
+        db_path=str(path),
         use_file_lock=True,
     )
 

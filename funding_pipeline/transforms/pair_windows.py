@@ -50,8 +50,9 @@ PAIR_WINDOWS: dict[str, pl.DataType] = {
     "lower_run": pl.Int16(),
     "half_life_hours": pl.Float64(),
 }
-_ENDS = {1: LATEST, **{hours: window for window, hours in WINDOWS_HOURS.items()}}
-_LENGTHS = np.array(list(_ENDS), dtype=np.int32)
+LENGTHS_HOURS = {LATEST: 1, **WINDOWS_HOURS}
+_NAMES = {hours: window for window, hours in LENGTHS_HOURS.items()}
+_LENGTHS = np.array(list(_NAMES), dtype=np.int32)
 
 _Floats = npt.NDArray[np.float64]
 _Flags = npt.NDArray[np.bool_]
@@ -87,7 +88,7 @@ def pair_windows(grid: HourlyGrid, pairs: pl.DataFrame) -> pl.DataFrame:
             for chunk in alike.iter_slices(_CHUNK)
         )
         .with_columns(
-            window=pl.col("length").replace_strict(_ENDS),
+            window=pl.col("length").replace_strict(_NAMES),
             hours=pl.col("length") - pl.col("missing"),
             steps=rates.sum("second") - rates.sum("first") - pl.col("alone"),
         )

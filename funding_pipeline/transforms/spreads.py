@@ -14,10 +14,9 @@ import polars as pl
 
 from funding_pipeline.transforms.hourly_grid import hourly_grid, stale_after
 from funding_pipeline.transforms.measures import SETTLEMENTS, TIME, conform, floor_hour
-from funding_pipeline.transforms.moving_averages import MIN_COVERAGE, WINDOWS_HOURS
-from funding_pipeline.transforms.pair_windows import GRID_HOURS, LATEST, pair_windows
+from funding_pipeline.transforms.moving_averages import MIN_COVERAGE
+from funding_pipeline.transforms.pair_windows import GRID_HOURS, LENGTHS_HOURS, pair_windows
 
-_LENGTHS = {LATEST: 1, **WINDOWS_HOURS}
 # Prices of one asset agree within 1.5 % across exchanges (domain/collisions.py): beyond this the
 # pair is either not one asset, or funding is the smaller part of what will happen to it.
 MAX_PRICE_APART = 0.03
@@ -95,7 +94,7 @@ def spreads(
     grid = hourly_grid(settlements, legs["market_id"], last=last, hours=GRID_HOURS)
     pairs = _candidates(legs, floors)
     windows = pair_windows(grid, pairs)
-    lengths = pl.DataFrame({"window": _LENGTHS.keys(), "length": _LENGTHS.values()})
+    lengths = pl.DataFrame({"window": LENGTHS_HOURS.keys(), "length": LENGTHS_HOURS.values()})
     rising = pl.col("rate_hourly").fill_null(0.0) >= 0
     covered = pl.col("hours") >= MIN_COVERAGE * pl.col("length")
     reason = pl.coalesce(

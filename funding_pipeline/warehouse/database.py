@@ -27,7 +27,7 @@ from funding_pipeline.settings import Settings
 LOCK_TIMEOUT_S = 600.0
 # So long may a process use the file while others wait, however often it opens it; so long is the
 # file then free, which is more than the lock's polling interval.
-HANDED_ON_S = 2.0
+TURN_S = 2.0
 FREE_S = 0.1
 _EPOCH = datetime(1970, 1, 1)
 
@@ -124,7 +124,7 @@ class Database:
         return self._depth == 1 and self._waiting > 0 and self._in_time()
 
     def _in_time(self) -> bool:
-        return time.monotonic() < self._taken_at + HANDED_ON_S
+        return time.monotonic() < self._taken_at + TURN_S
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(

@@ -10,10 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -26,6 +25,7 @@ from funding_pipeline.warehouse.database import timestamp
 from funding_pipeline_tests.bench.figures import Figure
 from funding_pipeline_tests.bench.long_history import LongHistory
 from funding_pipeline_tests.bench.served import sandbox
+from funding_pipeline_tests.bench.small_process import from_small_process
 
 MIB = 2**20
 _PROJECT = Path(__file__).resolve().parents[2]
@@ -101,9 +101,7 @@ def tick_figures(long: LongHistory, short: LongHistory) -> Iterator[Figure]:
     """CPU, wall and memory of an hour on the long history, and what it costs more than on the
     short.
     """
-    # Processes count the memory of who starts them as their own: it must be small.
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as small:
-        runs, before = small.map(hour, (long, short))
+    runs, before = (from_small_process(partial(hour, history)) for history in (long, short))
     collected, derived, _ = runs
     cpu = collected.cpu_s + derived.cpu_s
     parts = ", ".join(f"{run.job} {run.cpu_s:.1f}" for run in runs)

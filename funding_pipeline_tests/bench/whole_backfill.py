@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from subprocess import PIPE, Popen
 from threading import Event
@@ -30,7 +31,9 @@ from funding_pipeline.warehouse.database import Database, milliseconds, utc_now
 from funding_pipeline.warehouse.derive import derive
 from funding_pipeline.warehouse.publish import publish
 from funding_pipeline_tests.bench.figures import Figure
+from funding_pipeline_tests.bench.small_process import from_small_process
 
+_MODULE = "funding_pipeline_tests.bench.whole_backfill"
 _DAYS = 30
 _MIB = 2**20
 # Their counterparts build an answer for every hour, or large ones: seconds, not memory.
@@ -43,7 +46,7 @@ def memory_figures() -> Iterator[Figure]:
         for step, what in (("collect", "collection"), ("derive", "derivation and publication")):
             yield Figure(
                 f"memory of a {_DAYS}-day backfill of everything: {what}",
-                _largest_mib([step, url, folder]),
+                from_small_process(partial(_largest_mib, [step, url, folder])),
                 1024.0,
                 "MiB",
                 f"without limits, so that all exchanges have full batches at once; {_told()}",
@@ -56,7 +59,7 @@ def _told() -> str:
 
 
 def _largest_mib(arguments: list[str]) -> float:
-    process = Popen([sys.executable, "-m", __spec__.name, *arguments], stderr=PIPE, text=True)
+    process = Popen([sys.executable, "-m", _MODULE, *arguments], stderr=PIPE, text=True)
     assert process.stderr is not None
     told = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -68,7 +71,7 @@ def _largest_mib(arguments: list[str]) -> float:
 
 @contextmanager
 def _sandbox() -> Iterator[str]:
-    process = Popen([sys.executable, "-m", __spec__.name, "serve"], stdout=PIPE, text=True)
+    process = Popen([sys.executable, "-m", _MODULE, "serve"], stdout=PIPE, text=True)
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip()

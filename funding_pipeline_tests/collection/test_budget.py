@@ -205,6 +205,22 @@ def test_unlimited_never_waits() -> None:
 
 
 @pytest.mark.parametrize(
+    ("limits", "seconds"),
+    [
+        ([RateLimit(1500, 60.0)], [60.01]),
+        ([RateLimit(1500, 60.0), RateLimit(50, 1.0)], [1.01, 60.25]),
+        ([RateLimit(1500, 60.0), RateLimit(50, 1.0, "history")], [60.01]),
+    ],
+)
+def test_windows_are_stretched_where_a_request_may_have_come_earlier_than_it_counts(
+    tmp_path: Path, limits: list[RateLimit], seconds: list[float]
+) -> None:
+    with shared(tmp_path, *limits) as budget:
+        rates = budget._buckets[""].rates
+        assert [rate.interval / 1000 for rate in rates] == seconds
+
+
+@pytest.mark.parametrize(
     ("limit", "counted"),
     [
         # The fastest answer's way is taken off; a failure is none.

@@ -250,7 +250,7 @@ def test_other_processes_get_their_turn_in_between(
     database: Database, monkeypatch: pytest.MonkeyPatch, busy_threads: int
 ) -> None:
     """Another `Database` stands for another process: it shares no more than the file."""
-    monkeypatch.setattr(database_module, "HANDED_ON_S", 0.2)
+    monkeypatch.setattr(database_module, "TURN_S", 0.2)
     stop = threading.Event()
 
     def busy() -> None:
